@@ -22,9 +22,8 @@ type beam struct {
 type beamSearch struct {
 	rules
 	early    EarlyStopping
-	keep     int  // candidates drawn at each step
-	returned int  // hypotheses to return
-	open     bool // a running beam may still beat a finished one
+	keep     int // candidates drawn at each step
+	returned int // hypotheses to return
 	running  []beam
 	done     []beam
 }
@@ -38,7 +37,6 @@ func newBeamSearch(prompt []int32, c Config, r rules) *beamSearch {
 		// can always go on.
 		keep:     max(2, 1+len(r.ends)) * n,
 		returned: c.NumReturnSequences,
-		open:     true,
 		running:  make([]beam, n),
 		done:     make([]beam, n),
 	}
@@ -60,13 +58,12 @@ func (s *beamSearch) advance(scores [][]float32) ([]continuation, error) {
 	ending := make([]bool, len(candidates)) // reached an end id or the limit
 	stuck := true
 	for i, c := range candidates {
-		ending[i] = length >= s.longest || s.ends1(c.tokens[length-1])
+		ending[i] = length >= s.longest || s.isEnd(c.tokens[length-1])
 		stuck = stuck && ending[i]
 	}
 	s.grow(candidates, ending)
 	s.collect(candidates, ending, length-s.prompt)
-	s.open = s.open && s.canImprove(length-s.prompt)
-	if stuck || !s.open || s.early == StopWhenFull && s.full() {
+	if stuck || !s.canImprove(length-s.prompt) || s.early == StopWhenFull && s.full() {
 		return nil, nil
 	}
 	next := make([]continuation, len(s.running))
@@ -121,18 +118,11 @@ func (s *beamSearch) grow(candidates []beam, ending []bool) {
 // they are better than what is there. Only the first n may enter: those after
 // them are drawn to keep n beams running.
 func (s *beamSearch) collect(candidates []beam, ending []bool, generated int) {
-	shut := s.early == StopWhenFull && s.full()
 	divisor := s.divisor(generated)
 	pool := slices.Clone(s.done)
 	for i, c := range candidates {
 		c.finished = ending[i] && i < len(s.running)
 		c.score /= divisor
-		if shut {
-			c.score += out
-		}
-		if !s.open {
-			c.score += out
-		}
 		if !c.finished {
 			c.score += out
 		}
@@ -153,14 +143,13 @@ func (s *beamSearch) canImprove(generated int) bool {
 		generated = s.longest - s.prompt
 	}
 	possible := s.running[0].score / s.divisor(generated)
-	worst := s.done[0].score
-	for _, b := range s.done {
-		worst = min(worst, b.score)
-	}
-	if !s.full() {
-		worst = min(worst, out)
-	}
-	return possible > worst
+	worst := s.done[len(s.done)-1].score // they are sorted
+	return slices.ContainsFunc(s.done, func(b beam) bool {
+		if !b.finished {
+			return possible > out
+		}
+		return possible > worst
+	})
 }
 
 func (s *beamSearch) hypotheses() []Hypothesis {
@@ -171,7 +160,7 @@ func (s *beamSearch) hypotheses() []Hypothesis {
 			Tokens: b.tokens,
 			Prompt: s.prompt,
 			Score:  b.score,
-			Ended:  s.ends1(b.tokens[len(b.tokens)-1]),
+			Ended:  s.isEnd(b.tokens[len(b.tokens)-1]),
 		}
 	}
 	return list

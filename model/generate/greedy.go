@@ -34,7 +34,7 @@ func (g *greedy) advance(scores [][]float32) ([]continuation, error) {
 	best := argmax(logits)
 	g.sum += float64(raw[best]) - norm
 	g.tokens = append(g.tokens, int32(best))
-	g.ended = g.ends1(int32(best))
+	g.ended = g.isEnd(int32(best))
 	if g.ended || len(g.tokens) >= g.longest {
 		return nil, nil
 	}

@@ -21,7 +21,7 @@ func (r rules) process(tokens []int32, scores []float32) {
 	}
 }
 
-func (r rules) ends1(token int32) bool { return slices.Contains(r.ends, token) }
+func (r rules) isEnd(token int32) bool { return slices.Contains(r.ends, token) }
 
 // divisor is what a log-probability is divided by for n generated tokens:
 // rounded to float32 as torch does with the scalar of a float32 division.
