@@ -54,8 +54,8 @@ def mix(*parts):
 class FakeConfig(PretrainedConfig):
     model_type = "fake"
 
-    def __init__(self, seed=0, vocab_size=48, bias=0, **kwargs):
-        self.seed, self.vocab_size, self.bias = seed, vocab_size, bias
+    def __init__(self, seed=0, vocab_size=48, bias=0, coarse=0, **kwargs):
+        self.seed, self.vocab_size, self.bias, self.coarse = seed, vocab_size, bias, coarse
         super().__init__(**kwargs)
 
 
@@ -76,7 +76,8 @@ class FakeLM(PreTrainedModel, GenerationMixin):
         # The end token (id 2): far below, or a good candidate, by state.
         e = mix(seed, 2, np.arange(STATES)).astype(np.int64)
         fixed[:, 2] = np.where(e % 3 == 0, (e >> 8 & 0x3FFFF) * 4 + (6 << 18), -(6 << 18))
-        fixed = fixed + config.bias * (1 << 18)
+        # Coarse logits make equal scores: which one goes on is tested too.
+        fixed = (fixed >> config.coarse << config.coarse) + config.bias * (1 << 18)
         table = torch.from_numpy(fixed.astype(np.float64) / (1 << 18)).to(torch.float32)
         self.register_buffer("table", table, persistent=False)
 
@@ -196,9 +197,24 @@ def grid():
                     yield s
 
 
+def topk(rng):
+    """torch.topk on values with many equals: [values, indices]."""
+    for i in range(120):
+        k = rng.choice([1, 2, 3, 5, 6, 8, 10, 20])
+        n = rng.choice([2 * k, 3 * k, rng.randint(k, 64 * k), 64 * k + rng.randrange(200)])
+        levels = rng.choice([1, 2, 5, 20, 100])
+        values = [rng.randrange(levels) for _ in range(n)]
+        if i % 5 == 0:
+            values.sort(reverse=True)
+        yield [values, torch.topk(torch.tensor(values, dtype=torch.float32), k).indices.tolist()]
+
+
 def answer(models, m, pictures, prompts, settings):
-    # What float32 ties do is not promised: see the package comment.
     alone = [run(models[m], [p], [q], settings)[0] for p, q in zip(pictures, prompts)]
+    # Where every token is forbidden the reference follows -inf or its own -1e9
+    # in an order that depends on the batch.
+    if any(not score > -1e8 for rows in alone for _, score in rows):
+        return None
     if len({len(q) for q in prompts}) == 1 and run(models[m], pictures, prompts, settings) != alone:
         sys.exit(f"batched answer differs from single ones: {settings}")
     return {"model": m, "pictures": pictures, "prompts": prompts, "config": settings, "out": alone}
@@ -212,8 +228,9 @@ def main():
     args = ap.parse_args()
     torch.set_num_threads(1)
     rng = random.Random(args.seed)
-    shapes = [(48, 0), (97, -9), (200, 3), (401, 0), (24, -4), (128, -5)]
-    configs = [FakeConfig(rng.randrange(1 << 30), v, b) for v, b in shapes]
+    shapes = [(48, 0, 0), (97, -9, 0), (200, 3, 0), (401, 0, 0), (24, -4, 0), (128, -5, 0)]
+    shapes += [(50, -3, 17), (300, 0, 17)]
+    configs = [FakeConfig(rng.randrange(1 << 30), *shape) for shape in shapes]
     models = [FakeLM(c).eval() for c in configs]
     cases = []
     for i, settings in enumerate(grid()):
@@ -222,6 +239,7 @@ def main():
         prompts = [[1] + [rng.randrange(3, 24) for _ in range(i % 4)] for _ in range(n)]
         cases.append(answer(models, i % len(models), pictures, prompts, settings))
     cases += [answer(models, *draw(rng, models)) for _ in range(args.cases)]
+    cases = [c for c in cases if c]
     data = {
         "transformers": transformers.__version__,
         "models": [
@@ -229,11 +247,13 @@ def main():
                 "seed": m.config.seed,
                 "vocab": m.config.vocab_size,
                 "bias": m.config.bias,
+                "coarse": m.config.coarse,
                 "logsum": [float(x) for x in m.norms()],
             }
             for m in models
         ],
         "cases": cases,
+        "topk": list(topk(rng)),
     }
     path = Path(args.out)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ func (s *beamSearch) candidates(scores [][]float32) ([]beam, error) {
 	for i, row := range scores {
 		s.process(s.running[i].tokens, row)
 	}
-	t := newTop(s.keep)
+	t := newTop(s.keep, n*vocab)
 	for i, b := range s.running {
 		row := scores[min(i, len(scores)-1)] // one row for all in the first step
 		if err := t.add(row, b.score, i*vocab); err != nil {

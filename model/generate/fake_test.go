@@ -15,6 +15,7 @@ const goldenFile = "../../testdata/golden/generate/generate.json.gz"
 type golden struct {
 	Models []fakeModel
 	Cases  []goldenCase
+	TopK   [][2][]int // values, the indices that torch.topk gives
 }
 
 type goldenCase struct {
@@ -64,6 +65,7 @@ type fakeModel struct {
 	Seed   uint32
 	Vocab  int
 	Bias   int
+	Coarse int       // bits of the fraction that are 0
 	LogSum []float32 // per state, as torch's log-softmax kernel has it
 
 	table [][]float32
@@ -94,19 +96,22 @@ func (m *fakeModel) build() {
 
 // fixed is a logit with 18 bits of fraction.
 func (m *fakeModel) fixed(s, t uint32) int {
-	bias := m.Bias << 18
+	return m.unbiased(s, t)>>m.Coarse<<m.Coarse + m.Bias<<18
+}
+
+func (m *fakeModel) unbiased(s, t uint32) int {
 	if t == 2 {
 		if e := mix(m.Seed, 2, s); e%3 == 0 {
-			return int(e>>8&0x3FFFF)*4 + 6<<18 + bias
+			return int(e>>8&0x3FFFF)*4 + 6<<18
 		}
-		return -6<<18 + bias
+		return -6 << 18
 	}
 	h := mix(m.Seed, 1, s, t)
 	v := int(h&0x3FFFF) * 4
 	if h>>20&7 == 0 {
 		v += int(h>>23&0xFF) << 13
 	}
-	return v + bias
+	return v
 }
 
 // scores returns a row of its own, as the search may change it.

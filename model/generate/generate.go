@@ -7,7 +7,9 @@
 // generation/utils.py and generation/logits_process.py), token for token, for
 // every setting [Config] carries: greedy where NumBeams is 1, beam search
 // otherwise. Beam scores are added up, penalised and compared in float32 in
-// the reference's order, so that near ties fall the same way; a returned
+// the reference's order, so that near ties fall the same way, and exact ones as
+// torch's CPU kernel lets them fall (torch 2.11.0; on a GPU torch itself
+// decides otherwise). A returned
 // beam's Score is the reference's sequences_scores: the sum of its
 // log-probabilities, as the processors left them, over the number of generated
 // tokens (the end token counts, the prompt does not) to the power of
@@ -32,9 +34,9 @@
 //     see; here each prompt stands for itself.
 //   - Greedy search reports a score too, see [Hypothesis].
 //   - A NaN score is [ErrNaN]; the reference would follow it.
-//   - Of equal scores the lower beam, then the lower token id wins. torch.topk
-//     promises no order for ties and keeps none: on the CPU it depends on
-//     the sizes. Greedy ties go to the lowest id in both.
+//   - Where the processors forbid every token that a picture has left, the
+//     reference's answer depends on the batch; ours is the one of a batch of
+//     one, and its score tells (−Inf or below −1e8).
 //   - Sampling and the processors that Config does not carry are refused, see
 //     [ErrUnsupported].
 package generate

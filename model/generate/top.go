@@ -1,10 +1,5 @@
 package generate
 
-import (
-	"cmp"
-	"slices"
-)
-
 // scored is a candidate: its place in the beams × vocabulary scores laid end
 // to end, and its accumulated score.
 type scored struct {
@@ -12,73 +7,79 @@ type scored struct {
 	index int
 }
 
-// compareScored orders the greater score first and, of equals, the lower index.
-func compareScored(a, b scored) int {
-	if a.score != b.score {
-		return -cmp.Compare(a.score, b.score)
-	}
-	return cmp.Compare(a.index, b.index)
-}
-
-// top keeps the k best of the values it is shown, in order. k is small beside
-// the values: nearly all of them fail one comparison with the worst kept.
+// top keeps the k best of n values that it is shown in order, as torch.topk's
+// CPU kernel does: torch promises no order for equal scores, but beams that
+// differ by the order of two words do meet in one score, and which goes first
+// can decide the caption. So values move here as they do there, in the two
+// algorithms of the C++ library that torch is built with (libstdc++):
+//
+//   - k·64 ≤ n: partial_sort, a heap with the worst at its root. With BLIP's
+//     two candidates per beam that is any vocabulary of 128 and more. Nearly
+//     all values fail one comparison with the root.
+//   - else: nth_element and sort, see selectTop.
 type top struct {
-	k    int
-	kept []scored
+	k     int
+	all   bool     // keep everything until sorted
+	items []scored // a heap once there are k of them, unless all is set
 }
 
-func newTop(k int) *top { return &top{k: k, kept: make([]scored, 0, k)} }
+func newTop(k, n int) *top {
+	all := k*64 > n
+	if all {
+		return &top{k: k, all: true, items: make([]scored, 0, n)}
+	}
+	return &top{k: k, items: make([]scored, 0, k)}
+}
 
 // add shows it values[i]+offset at index first+i, indices rising from call to
 // call. A NaN is an error.
 func (t *top) add(values []float32, offset float32, first int) error {
 	i := 0
-	for ; i < len(values) && len(t.kept) < t.k; i++ {
+	for ; i < len(values) && (t.all || len(t.items) < t.k); i++ {
 		v := values[i] + offset
 		if v != v {
 			return ErrNaN
 		}
-		t.kept = append(t.kept, scored{v, first + i})
-		if len(t.kept) == t.k {
-			slices.SortFunc(t.kept, compareScored)
+		t.items = append(t.items, scored{v, first + i})
+		if !t.all && len(t.items) == t.k {
+			heapify(t.items)
 		}
 	}
-	if len(t.kept) < t.k {
+	if i == len(values) {
 		return nil
 	}
-	worst := t.kept[t.k-1].score
+	worst := t.items[0].score
 	for ; i < len(values); i++ {
 		// Written so that a NaN, which compares false, is looked at too.
 		if v := values[i] + offset; !(v <= worst) {
 			if v != v {
 				return ErrNaN
 			}
-			worst = t.insert(scored{v, first + i})
+			place(t.items, 0, scored{v, first + i})
+			worst = t.items[0].score
 		}
 	}
 	return nil
 }
 
-// insert puts a value better than the worst in its place, behind its equals,
-// and returns the new worst score.
-func (t *top) insert(s scored) float32 {
-	i := t.k - 1
-	for ; i > 0 && t.kept[i-1].score < s.score; i-- {
-		t.kept[i] = t.kept[i-1]
-	}
-	t.kept[i] = s
-	return t.kept[t.k-1].score
-}
-
-// sorted returns the kept candidates, best first.
+// sorted returns the k best, best first. It is the last call.
 func (t *top) sorted() []scored {
-	slices.SortFunc(t.kept, compareScored)
-	return t.kept
+	if t.all {
+		return selectTop(t.items, t.k)
+	}
+	sortHeap(t.items)
+	return t.items
 }
 
-// best returns the n beams with the greatest scores, best first, equals in
-// the order they came.
+// best returns the n beams with the greatest scores, best first.
 func best(pool []beam, n int) []beam {
-	slices.SortStableFunc(pool, func(a, b beam) int { return -cmp.Compare(a.score, b.score) })
-	return pool[:n]
+	t := newTop(n, len(pool))
+	for i, b := range pool {
+		t.items = append(t.items, scored{b.score, i})
+	}
+	out := make([]beam, n)
+	for i, s := range t.sorted() {
+		out[i] = pool[s.index]
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -17,7 +18,7 @@ func TestTop(t *testing.T) {
 		rows := 1 + rng.IntN(4)
 		k = min(k, n*rows)
 		var all []scored
-		tp := newTop(k)
+		tp := newTop(k, n*rows)
 		for r := range rows {
 			row := make([]float32, n)
 			offset := -rng.Float32()
@@ -32,19 +33,66 @@ func TestTop(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		slices.SortFunc(all, compareScored)
-		if got := tp.sorted(); !slices.Equal(got, all[:k]) {
+		slices.SortFunc(all, func(a, b scored) int { return -cmp.Compare(a.score, b.score) })
+		got := tp.sorted()
+		if !slices.EqualFunc(got, all[:k], func(a, b scored) bool { return a.score == b.score }) {
 			t.Fatalf("got %v, want %v", got, all[:k])
+		}
+	}
+}
+
+// Equal scores come out in torch.topk's own order.
+func TestTopAsTorch(t *testing.T) {
+	for i, c := range readGolden(t).TopK {
+		row := make([]float32, len(c[0]))
+		for j, v := range c[0] {
+			row[j] = float32(v)
+		}
+		tp := newTop(len(c[1]), len(row))
+		if err := tp.add(row, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		for j, s := range tp.sorted() {
+			if s.index != c[1][j] {
+				t.Errorf("case %d, %d of %d: rank %d is at %d, want %d", i, len(c[1]), len(row), j, s.index, c[1][j])
+				break
+			}
+		}
+	}
+}
+
+// Where the splits go badly a heap takes over: an order that random values do
+// not bring about.
+func TestSelectFallsBackToHeap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 200 {
+		n := 4 + rng.IntN(60)
+		k := 1 + rng.IntN(n)
+		s := make([]scored, n)
+		for i := range s {
+			s[i] = scored{float32(rng.IntN(30)), i}
+		}
+		want := slices.SortedFunc(slices.Values(s), func(a, b scored) int { return -cmp.Compare(a.score, b.score) })
+		heapSelect(s, k)
+		if s[0].score != want[k-1].score {
+			t.Fatalf("the root is %v, want %v", s[0].score, want[k-1].score)
+		}
+		quickSort(s[:k], 0)
+		insertionSort(s[:k])
+		if !slices.EqualFunc(s[:k], want[:k], func(a, b scored) bool { return a.score == b.score }) {
+			t.Fatalf("got %v, want %v", s[:k], want[:k])
 		}
 	}
 }
 
 func TestTopNaN(t *testing.T) {
 	for _, at := range []int{0, 3, 99} {
-		row := make([]float32, 100)
-		row[at] = float32(math.NaN())
-		if err := newTop(4).add(row, 0, 0); !errors.Is(err, ErrNaN) {
-			t.Errorf("NaN at %d: %v", at, err)
+		for _, n := range []int{100, 1000} {
+			row := make([]float32, n)
+			row[at] = float32(math.NaN())
+			if err := newTop(4, n).add(row, 0, 0); !errors.Is(err, ErrNaN) {
+				t.Errorf("NaN at %d: %v", at, err)
+			}
 		}
 	}
 }
@@ -56,7 +104,7 @@ func BenchmarkTop(b *testing.B) {
 			rows := randomRows(beams, 30524)
 			b.SetBytes(int64(beams * 30524 * 4))
 			for b.Loop() {
-				tp := newTop(2 * beams)
+				tp := newTop(2*beams, beams*30524)
 				for i, row := range rows {
 					if err := tp.add(row, -float32(i), i*len(row)); err != nil {
 						b.Fatal(err)
