@@ -3,6 +3,9 @@ package generate
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
 // search is one picture's way through its sequences. Another strategy than
@@ -97,25 +100,65 @@ func (b *batch) run(ctx context.Context, d Decoder, prompts [][]int32) error {
 	}
 }
 
+// span is the rows of one picture in a step, and what its search made of them.
+type span struct {
+	first, last int
+	chosen      []continuation
+	err         error
+}
+
 // advance hands each live picture the scores of its rows and gathers the next
 // step's.
 func (b *batch) advance(scores [][]float32, rows []Row) ([]Row, error) {
+	spans := spansOf(rows)
+	each(len(spans), len(rows)*len(scores[0]), func(i int) {
+		s := &spans[i]
+		s.chosen, s.err = b.searches[rows[s.first].Picture].advance(scores[s.first:s.last])
+	})
 	var next []Row
-	for first := 0; first < len(rows); {
-		picture, last := rows[first].Picture, first
-		for last < len(rows) && rows[last].Picture == picture {
-			last++
+	for _, s := range spans {
+		picture := rows[s.first].Picture
+		if s.err != nil {
+			return nil, fmt.Errorf("picture %d: %w", picture, s.err)
 		}
-		chosen, err := b.searches[picture].advance(scores[first:last])
-		if err != nil {
-			return nil, fmt.Errorf("picture %d: %w", picture, err)
+		for _, c := range s.chosen {
+			next = append(next, Row{Parent: s.first + c.parent, Picture: picture, Token: c.token})
 		}
-		for _, c := range chosen {
-			next = append(next, Row{Parent: first + c.parent, Picture: picture, Token: c.token})
-		}
-		first = last
 	}
 	return next, nil
+}
+
+func spansOf(rows []Row) []span {
+	var spans []span
+	for i, r := range rows {
+		if i == 0 || r.Picture != rows[i-1].Picture {
+			spans = append(spans, span{first: i})
+		}
+		spans[len(spans)-1].last = i + 1
+	}
+	return spans
+}
+
+// manyScores is about how many scores are looked at in the time that it takes
+// to start a goroutine, ten times over.
+const manyScores = 1 << 15
+
+// each calls do for 0 to n−1, on several goroutines if there are many scores
+// to look at: the decoder waits meanwhile, so that the cores are free.
+func each(n, scores int, do func(i int)) {
+	workers := min(n, runtime.GOMAXPROCS(0), 1+scores/manyScores)
+	var at atomic.Int64
+	work := func() {
+		for i := int(at.Add(1)) - 1; i < n; i = int(at.Add(1)) - 1 {
+			do(i)
+		}
+	}
+	var wg sync.WaitGroup
+	for range workers - 1 {
+		wg.Go(work)
+	}
+	work()
+	wg.Wait()
 }
 
 func checkScores(scores [][]float32, rows int) error {
