@@ -60,7 +60,8 @@ var (
 	// ErrScores is wrapped where a decoder's answer does not have the shape
 	// that was asked for.
 	ErrScores = errors.New("decoder scores")
-	// ErrNaN is wrapped where a decoder's scores hold a NaN.
+	// ErrNaN is wrapped where a decoder's scores hold a NaN, or logits whose
+	// softmax would: +Inf, or nothing but −Inf.
 	ErrNaN = errors.New("score is NaN")
 )
 
@@ -90,7 +91,8 @@ type Row struct {
 // Decoder is what a search drives. The tensor side implements it and keeps the
 // key-value cache.
 //
-// Both methods return one slice of V next-token scores (float32, of the mode
+// Generate calls both from its own goroutine, so that a decoder may be bound to
+// a thread. Both methods return one slice of V next-token scores (float32, of the mode
 // given to Start) per row, all of one length. The scores belong to the search
 // until the next call: it changes them in place, and the decoder may use the
 // memory again in that call. An error ends the search and is returned wrapped.

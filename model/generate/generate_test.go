@@ -152,6 +152,7 @@ func TestScoreIsLogProbability(t *testing.T) {
 func TestGenerateErrors(t *testing.T) {
 	g := readGolden(t)
 	nan := func(s [][]float32) [][]float32 { s[len(s)-1][3] = float32(math.NaN()); return s }
+	infinite := func(s [][]float32) [][]float32 { s[0][3] = float32(math.Inf(1)); return s }
 	short := func(s [][]float32) [][]float32 { return s[1:] }
 	ragged := func(s [][]float32) [][]float32 { s[1] = s[1][1:]; return s }
 	empty := func(s [][]float32) [][]float32 { return make([][]float32, len(s)) }
@@ -168,6 +169,7 @@ func TestGenerateErrors(t *testing.T) {
 		{"step fails", Config{NumBeams: 2}, ok, func(d *fakeDecoder) { d.fail, d.failAt = errFake, 2 }, errFake},
 		{"greedy NaN", Config{}, ok, func(d *fakeDecoder) { d.spoil = nan }, ErrNaN},
 		{"beam NaN", Config{NumBeams: 3}, ok, func(d *fakeDecoder) { d.spoil, d.spoilAt = nan, 1 }, ErrNaN},
+		{"greedy infinity", Config{}, ok, func(d *fakeDecoder) { d.spoil = infinite }, ErrNaN},
 		{"missing row", Config{}, ok, func(d *fakeDecoder) { d.spoil = short }, ErrScores},
 		{"ragged rows", Config{NumBeams: 3}, ok, func(d *fakeDecoder) { d.spoil, d.spoilAt = ragged, 1 }, ErrScores},
 		{"empty rows", Config{}, ok, func(d *fakeDecoder) { d.spoil = empty }, ErrScores},

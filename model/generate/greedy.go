@@ -22,7 +22,7 @@ func newGreedy(prompt []int32, r rules) *greedy {
 func (g *greedy) advance(scores [][]float32) ([]continuation, error) {
 	logits := scores[0]
 	norm := logSumExp(logits)
-	if math.IsNaN(norm) {
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return nil, fmt.Errorf("token %d: %w", len(g.tokens), ErrNaN)
 	}
 	raw := logits
