@@ -103,7 +103,7 @@ func (p Program[T]) presetNames() []string {
 // usage lists the program's settings first, then those that are Beam's.
 func (p Program[T]) usage(out io.Writer, set *flag.FlagSet, fields []field) {
 	fmt.Fprintf(out, "%s\n\nUsage: go run ./pipelines/%s [--name=value …]\n\nSettings:\n", p.About, p.Name)
-	ours := commonFlags
+	ours := slices.Clone(commonFlags)
 	for _, f := range fields {
 		ours = append(ours, f.name)
 	}
