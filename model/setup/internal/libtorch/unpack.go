@@ -1,0 +1,142 @@
+package libtorch
+
+import (
+	"archive/zip"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// roots are the shared libraries that a program is linked with. What they need
+// in turn is taken along where a wheel has it.
+var roots = []string{"libtorch_cpu.so", "libc10.so"}
+
+// unpackPrefix begins the names of folders that are being unpacked into.
+const unpackPrefix = ".unpack-"
+
+// unpack makes dir out of the wheels: torch's headers, the libraries of roots,
+// and whatever these are linked with. It appears whole or not at all.
+func (set fetched) unpack(wheels []string, dir string) (err error) {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return fmt.Errorf("unpack libtorch: %w", err)
+	}
+	aside, err := os.MkdirTemp(parent, unpackPrefix)
+	if err != nil {
+		return fmt.Errorf("unpack libtorch: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	m := manifest{Wheels: map[string]string{}, Files: map[string]int64{}}
+	for _, w := range set.wheels {
+		m.Wheels[w.file] = w.sha256
+	}
+	if err := unpackInto(aside, wheels, m.Files); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(aside, manifestName), text, 0o666); err != nil {
+		return err
+	}
+	if err := os.Chmod(aside, 0o755); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(aside, dir)
+}
+
+func unpackInto(dir string, wheels []string, sizes map[string]int64) error {
+	libraries := map[string]*zip.File{}
+	for i, name := range wheels {
+		archive, err := zip.OpenReader(name)
+		if err != nil {
+			return fmt.Errorf("unpack %s: %w", filepath.Base(name), err)
+		}
+		defer archive.Close()
+		for _, f := range archive.File {
+			if strings.Contains(path.Base(f.Name), ".so") {
+				libraries[path.Base(f.Name)] = f
+			}
+			// Headers come from torch's own wheel, the first.
+			if header, found := strings.CutPrefix(f.Name, "torch/include/"); found && i == 0 && filepath.IsLocal(header) && !strings.HasSuffix(header, "/") {
+				if err := extract(f, filepath.Join(dir, "include", filepath.FromSlash(header))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return takeLibraries(dir, libraries, sizes)
+}
+
+// takeLibraries extracts the roots and, over and over, what they are linked
+// with. What no wheel has is the system's.
+func takeLibraries(dir string, libraries map[string]*zip.File, sizes map[string]int64) error {
+	for _, root := range roots {
+		if libraries[root] == nil {
+			return fmt.Errorf("unpack libtorch: no wheel has %s", root)
+		}
+	}
+	wanted := append([]string(nil), roots...)
+	for len(wanted) > 0 {
+		name := wanted[0]
+		wanted = wanted[1:]
+		f := libraries[name]
+		if f == nil || sizes["lib/"+name] != 0 {
+			continue
+		}
+		to := filepath.Join(dir, "lib", name)
+		if err := extract(f, to); err != nil {
+			return err
+		}
+		sizes["lib/"+name] = int64(f.UncompressedSize64)
+		needed, err := linkedWith(to)
+		if err != nil {
+			return err
+		}
+		wanted = append(wanted, needed...)
+	}
+	return nil
+}
+
+func linkedWith(library string) ([]string, error) {
+	f, err := elf.Open(library)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Base(library), err)
+	}
+	defer f.Close()
+	names, err := f.ImportedLibraries()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Base(library), err)
+	}
+	return names, nil
+}
+
+func extract(f *zip.File, to string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+		return err
+	}
+	in, err := f.Open()
+	if err != nil {
+		return fmt.Errorf("unpack %s: %w", f.Name, err)
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if _, err := io.Copy(out, in); err != nil {
+		return fmt.Errorf("unpack %s: %w", f.Name, err)
+	}
+	return nil
+}

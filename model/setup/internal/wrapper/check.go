@@ -1,0 +1,85 @@
+package wrapper
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// checkProgram runs one op through the wrapper, so that a library that libtorch
+// needs and the system lacks is told now, and by name.
+const checkProgram = `#include <cstdint>
+#include <cstdio>
+extern "C" {
+const char *bf_torch_version(void);
+char *get_and_reset_last_err();
+void atg_ones(void **, int64_t *, int, int, int);
+void at_free(void *);
+}
+int main() {
+  void *made = nullptr;
+  int64_t size = 2;
+  atg_ones(&made, &size, 1, 6, -1);
+  const char *error = get_and_reset_last_err();
+  if (error || !made)
+    return std::fprintf(stderr, "%s\n", error ? error : "no tensor"), 1;
+  at_free(made);
+  std::puts(bf_torch_version());
+}
+`
+
+// check links a program with the archive in dir and runs it.
+func (b Build) check(ctx context.Context, dir string) error {
+	if err := os.WriteFile(filepath.Join(dir, "check.cpp"), []byte(checkProgram), 0o666); err != nil {
+		return err
+	}
+	arguments := []string{"-w", "check.cpp", archiveName, "-o", "check", "-L" + b.Library.Lib(), "-Wl,-rpath," + b.Library.Lib()}
+	messages, ok, err := b.Compiler.run(ctx, dir, append(arguments, Libraries()...))
+	if err != nil {
+		return fmt.Errorf("run the compiler: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("link with libtorch in %s: %s", b.Library.Dir, linkError(messages))
+	}
+	program := exec.CommandContext(ctx, filepath.Join(dir, "check"))
+	out, err := program.CombinedOutput()
+	said := strings.TrimSpace(string(out))
+	if err != nil {
+		if said == "" {
+			said = err.Error()
+		}
+		return fmt.Errorf("a program linked with libtorch in %s does not run: %s", b.Library.Dir, said)
+	}
+	if !strings.HasPrefix(said, b.Library.Version) {
+		return fmt.Errorf("the headers in %s are of libtorch %s, a program compiled with them says %s", b.Library.Dir, b.Library.Version, said)
+	}
+	return nil
+}
+
+// Libraries are what a program with the wrapper is linked with.
+func Libraries() []string {
+	if runtime.GOOS == "darwin" {
+		return []string{"-ltorch_cpu", "-lc10", "-lc++"}
+	}
+	return []string{"-ltorch_cpu", "-lc10", "-lstdc++", "-lm", "-ldl"}
+}
+
+// linkError is the linker's line that tells most: a library that is not there,
+// else its last word.
+func linkError(messages string) string {
+	last := "the linker failed"
+	for line := range strings.Lines(messages) {
+		line = strings.TrimSpace(line)
+		if strings.Contains(line, "needed by") || strings.Contains(line, "cannot find") {
+			return line
+		}
+		if line != "" && !strings.Contains(line, "ld returned") {
+			last = line
+		}
+	}
+	return last
+}
