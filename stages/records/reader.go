@@ -23,6 +23,9 @@ var (
 type ReaderOptions struct {
 	// WithoutPixels leaves the pixels unread: for captions, ids and counts.
 	WithoutPixels bool
+	// WithoutCaptions leaves captions and token ids unread: for whoever must not
+	// know them.
+	WithoutCaptions bool
 }
 
 // Reader reads the rows of one shard in order, a row group at a time. It is not
@@ -100,6 +103,12 @@ func NewReader(in io.ReaderAt, size int64, opt ReaderOptions) (r *Reader, err er
 
 func opener(format PixelFormat, opt ReaderOptions) func(parquet.RowGroup) cursor {
 	switch {
+	case opt.WithoutPixels && opt.WithoutCaptions:
+		return openGroup(fromPictureRow)
+	case opt.WithoutCaptions && format == Float32:
+		return openGroup(fromFloat32Picture)
+	case opt.WithoutCaptions:
+		return openGroup(fromUint8Picture)
 	case opt.WithoutPixels:
 		return openGroup(fromColumns)
 	case format == Float32:

@@ -25,9 +25,31 @@ type float32Row struct {
 	Pixels []float32 `parquet:"pixels,list"`
 }
 
-// row is what the three row types have in common.
+// pictureRow are the columns without what people wrote.
+type pictureRow struct {
+	ImageID     string `parquet:"image_id"`
+	URI         string `parquet:"uri"`
+	Split       string `parquet:"split,dict"`
+	Width       int32  `parquet:"width"`
+	Height      int32  `parquet:"height"`
+	ContentHash string `parquet:"content_hash"`
+	PixelWidth  int32  `parquet:"pixel_width"`
+	PixelHeight int32  `parquet:"pixel_height"`
+}
+
+type uint8Picture struct {
+	pictureRow
+	Pixels []byte `parquet:"pixels"`
+}
+
+type float32Picture struct {
+	pictureRow
+	Pixels []float32 `parquet:"pixels,list"`
+}
+
+// row is what the row types have in common.
 type row interface {
-	columns | uint8Row | float32Row
+	columns | uint8Row | float32Row | pictureRow | uint8Picture | float32Picture
 }
 
 func columnsOf(e *Example) columns {
@@ -59,6 +81,29 @@ func fromUint8(r *uint8Row) Example {
 }
 
 func fromFloat32(r *float32Row) Example {
+	e := r.example()
+	e.Floats = r.Pixels
+	return e
+}
+
+func (c *pictureRow) example() Example {
+	return Example{
+		ImageID: c.ImageID, URI: c.URI, Split: c.Split,
+		Width: int(c.Width), Height: int(c.Height),
+		ContentHash: c.ContentHash,
+		PixelWidth:  int(c.PixelWidth), PixelHeight: int(c.PixelHeight),
+	}
+}
+
+func fromPictureRow(r *pictureRow) Example { return r.example() }
+
+func fromUint8Picture(r *uint8Picture) Example {
+	e := r.example()
+	e.Pixels = r.Pixels
+	return e
+}
+
+func fromFloat32Picture(r *float32Picture) Example {
 	e := r.example()
 	e.Floats = r.Pixels
 	return e
