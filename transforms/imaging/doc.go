@@ -56,9 +56,15 @@
 //   - A picture over [DefaultMaxPixels] is refused before its pixels are read;
 //     Pillow warns at half that number and raises at the same number.
 //   - A progressive JPEG with over 500 scans is refused.
-//   - Damaged PNG checksums of ancillary chunks are ignored.
-//   - TIFF compressed as ZSTD, LZMA, WebP, old-style JPEG or SGI log, BigTIFF,
-//     and CIE L*a*b* pictures are refused with ErrUnsupported.
+//   - Of a PNG's checksums those of the header, the palette and the unpacked
+//     pixel data count; Pillow checks every chunk before the pixel data, and the
+//     pixel data rarely.
+//   - Of JPEG streams with flipped bits some few are read here and refused by
+//     Pillow, or the other way round; so are a few of those that lack just
+//     their last bytes.
+//   - BMP with run-length coding may skip pixels, which Pillow refuses.
+//   - TIFF with two-dimensional G3 fax coding or compressed as ZSTD,
+//     LZMA, WebP, old-style JPEG or SGI log, BigTIFF, and CIE L*a*b* are refused with ErrUnsupported.
 //
 // # Errors
 //

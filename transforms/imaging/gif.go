@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"bytes"
 	"compress/lzw"
 	"encoding/binary"
 	"errors"
@@ -32,9 +33,6 @@ func decodeGIF(data []byte, l limits) (decoded, error) {
 	}
 	if f.w == 0 || f.h == 0 {
 		return decoded{}, corruptf("empty frame")
-	}
-	if f.codeSize > 12 {
-		return decoded{}, corruptf("LZW code size %d", f.codeSize)
 	}
 	index := make([]uint8, f.width*f.height)
 	if f.transparent > 0 {
@@ -136,12 +134,14 @@ func (f *gifFrame) rows() func(func(int) bool) {
 func (f *gifFrame) colour(index []uint8, wantAlpha bool) decoded {
 	d := decoded{rgb: &RGB{W: f.width, H: f.height, Pix: make([]uint8, 3*len(index))}}
 	var table [256 * 3]uint8
-	if f.palette == nil {
-		for i := range table {
-			table[i] = uint8(i / 3)
-		}
+	for i := range table {
+		table[i] = uint8(i / 3)
 	}
-	copy(table[:], f.palette)
+	// Indices beyond the palette are black, but grey if the palette says no
+	// more than "index is brightness".
+	if !bytes.Equal(f.palette, table[:len(f.palette)]) {
+		clear(table[copy(table[:], f.palette):])
+	}
 	for i, v := range index {
 		copy(d.rgb.Pix[3*i:3*i+3], table[3*int(v):])
 	}

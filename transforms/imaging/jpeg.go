@@ -113,27 +113,22 @@ func decodeTurbo(data []byte, h *jpegHeader, sense cmykSense) (*RGB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !h.ended {
-		if h.spread {
-			return nil, truncatedf("no end marker")
-		}
-		if data, err = closeJPEG(data); err != nil {
-			return nil, err
-		}
-	}
 	format, samples := turboRGB, 3
 	if h.components == 4 {
 		format, samples = turboCMYK, 4
 	}
-	pix := make([]uint8, h.width*h.height*samples)
-	warning, err := lib.decode(data, pix, h.width, h.height, samples, format)
+	pixels := func(data []byte) ([]uint8, error) {
+		pix := make([]uint8, h.width*h.height*samples)
+		return pix, lib.decode(data, pix, h.width, h.height, samples, format)
+	}
+	var pix []uint8
+	if h.ended {
+		pix, err = pixels(data)
+	} else {
+		pix, err = openEnded(data, h, pixels)
+	}
 	if err != nil {
 		return nil, err
-	}
-	// Pillow, like libjpeg, fills in for damaged data without a word. Missing
-	// data is another matter.
-	if !h.ended && warning == warnDataEnds {
-		return nil, truncatedf("entropy-coded data ends early")
 	}
 	out := &RGB{W: h.width, H: h.height, Pix: pix}
 	if h.components == 4 {
@@ -142,18 +137,31 @@ func decodeTurbo(data []byte, h *jpegHeader, sense cmykSense) (*RGB, error) {
 	return out, nil
 }
 
-// closeJPEG gives data that lacks its end marker one, so that libjpeg can be
-// asked whether the pixels are all there. Pillow feeds its decoder as long as
-// there are bytes, and that decoder wants to look some bytes ahead: it calls a
-// file truncated whose last bytes are missing, even where no pixel hangs on
-// them. So the look-ahead is cut off first.
-func closeJPEG(data []byte) ([]byte, error) {
+// openEnded decodes data that lacks its end marker, if all pixels are there
+// all the same. libjpeg goes on with whatever follows the data, so the data is
+// decoded with two different endings: if a pixel hangs on the ending, the file
+// is truncated.
+//
+// Pillow's decoder looks some bytes ahead and calls a file truncated as soon
+// as those are missing. So they are cut off first.
+func openEnded(data []byte, h *jpegHeader, pixels func([]byte) ([]uint8, error)) ([]uint8, error) {
 	const lookAhead = 7
-	if len(data) < lookAhead {
-		return nil, truncatedf("no end marker")
+	if h.spread || !h.whole || len(data) < lookAhead {
+		return nil, truncatedf("no end of the pixel data")
 	}
 	data = data[: len(data)-lookAhead : len(data)-lookAhead]
-	return append(data, 0xFF, markEOI), nil
+	pix, err := pixels(append(data, 0xFF, markEOI))
+	if err != nil {
+		return nil, err
+	}
+	other, err := pixels(append(append(data, bytes.Repeat([]byte{0xA5}, 256)...), 0xFF, markEOI))
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(pix, other) {
+		return nil, truncatedf("entropy-coded data ends early")
+	}
+	return pix, nil
 }
 
 // fromCMYK converts pixels of four samples to RGB, in the first three quarters
@@ -179,12 +187,12 @@ func decodeJPEGGo(data []byte, h *jpegHeader, sense cmykSense) (*RGB, error) {
 	img, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {
 		if _, ok := err.(jpeg.UnsupportedError); ok {
-			return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+			return nil, fmt.Errorf("%w: %w (libjpeg-turbo, if installed, reads more kinds)", ErrUnsupported, err)
 		}
 		if !h.ended {
 			return nil, fmt.Errorf("%w: %w", ErrTruncated, err)
 		}
-		return nil, err
+		return nil, fmt.Errorf("%w: %w (libjpeg-turbo, if installed, reads more kinds)", ErrCorrupt, err)
 	}
 	if b := img.Bounds(); b.Dx() != h.width || b.Dy() != h.height {
 		return nil, corruptf("size of %v, header says %dx%d", b, h.width, h.height)

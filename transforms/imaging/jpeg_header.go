@@ -17,6 +17,7 @@ const (
 	markSOI  = 0xD8
 	markEOI  = 0xD9
 	markSOS  = 0xDA
+	markDRI  = 0xDD
 	markAPP1 = 0xE1
 	markTEM  = 0x01
 )
@@ -34,7 +35,12 @@ type jpegHeader struct {
 	spread bool
 	// ended says that the data ends with a marker, as it should.
 	ended bool
-	meta  metadata
+	// whole is false if the data has fewer restart markers than its frame has
+	// restart intervals. It is set only if ended is false.
+	whole bool
+	// mcus is the number of units that the restart interval counts in.
+	mcus, restart int
+	meta          metadata
 }
 
 // scanJPEG walks through the markers up to where the pixel data ends. Rubbish
@@ -56,7 +62,9 @@ func scanJPEG(data []byte) (*jpegHeader, error) {
 				return nil, corruptf("no frame header")
 			}
 			h.spread = h.process&3 == markSOF2&3 || len(body) > 0 && int(body[0]) < h.components
-			h.ended = h.findEnd(data, at)
+			if h.ended = h.findEnd(data, at); !h.ended {
+				h.whole = h.restart == 0 || countRestarts(data[at:]) >= (h.mcus-1)/h.restart
+			}
 			return h, nil
 		}
 		if err := h.segment(mark, body); err != nil {
@@ -82,6 +90,16 @@ func (h *jpegHeader) findEnd(data []byte, at int) bool {
 		}
 		at = next + 2 + len(body)
 	}
+}
+
+func countRestarts(data []byte) int {
+	n := 0
+	for i := range len(data) - 1 {
+		if data[i] == 0xFF && data[i+1] >= markRST0 && data[i+1] <= markRST7 {
+			n++
+		}
+	}
+	return n
 }
 
 // nextMarker returns the first marker at or after at that begins a segment or
@@ -129,6 +147,8 @@ func (h *jpegHeader) segment(mark byte, body []byte) error {
 		}
 	case mark == markAPP1 && bytes.HasPrefix(body, xmpPrefix):
 		h.meta.xmp = body[len(xmpPrefix):]
+	case mark == markDRI && len(body) >= 2:
+		h.restart = int(binary.BigEndian.Uint16(body))
 	case isSOF(mark):
 		return h.frame(mark, body)
 	}
@@ -156,6 +176,18 @@ func (h *jpegHeader) frame(mark byte, body []byte) error {
 		return unsupportedf("%d-bit JPEG", h.precision)
 	case h.components != 1 && h.components != 3 && h.components != 4:
 		return unsupportedf("JPEG of %d components", h.components)
+	case len(body) < 6+3*h.components:
+		return truncatedf("frame header")
 	}
+	// A unit spans the most blocks that any component has in it; that of a lone
+	// component is one block.
+	across, down := 1, 1
+	for c := 0; c < h.components && h.components > 1; c++ {
+		sampling := int(body[6+3*c+1])
+		across, down = max(across, sampling>>4), max(down, sampling&15)
+	}
+	h.mcus = ceilDiv(h.width, 8*across) * ceilDiv(h.height, 8*down)
 	return nil
 }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

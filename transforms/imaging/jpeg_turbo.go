@@ -27,8 +27,6 @@ const (
 	turboFlags = 32768
 
 	turboIsWarning = 0 // TJERR_WARNING
-
-	warnDataEnds = "Corrupt JPEG data: premature end of data segment"
 )
 
 // TurboLibraryEnv names a libturbojpeg to load in place of the system's.
@@ -100,31 +98,30 @@ func (t *turboLib) bind(handle uintptr) error {
 // decode fills dst with the pixels of data. w and h are the size in the frame
 // header and dst holds w*h pixels: should the library read another size out of
 // data, it scales down to what fits or refuses, so it never writes beyond dst.
-// It returns the first warning, if there was one.
+//
+// Warnings are passed over, as Pillow does: the library has filled in for
+// damaged data.
 //
 // A handle lives for one call, which costs about a microsecond, since it keeps
 // its buffers for as long as it lives.
-func (t *turboLib) decode(data, dst []byte, w, h, samples, format int) (warning string, err error) {
+func (t *turboLib) decode(data, dst []byte, w, h, samples, format int) error {
 	if len(data) == 0 || w <= 0 || h <= 0 || len(dst) != w*h*samples {
-		return "", corruptf("buffer of %d bytes for %dx%d", len(dst), w, h)
+		return corruptf("buffer of %d bytes for %dx%d", len(dst), w, h)
 	}
 	handle := t.create()
 	if handle == nil {
-		return "", errors.New("libjpeg-turbo: out of memory")
+		return errors.New("libjpeg-turbo: out of memory")
 	}
 	defer t.destroy(handle)
 	rc := t.decompress(handle, &data[0], uintptr(len(data)), &dst[0],
 		int32(w), int32(w*samples), int32(h), int32(format), turboFlags)
 	runtime.KeepAlive(data)
 	runtime.KeepAlive(dst)
-	if rc == 0 {
-		return "", nil
+	if rc == 0 || t.errorCode(handle) == turboIsWarning {
+		return nil
 	}
 	text := t.errorText(handle)
-	if t.errorCode(handle) == turboIsWarning {
-		return text, nil
-	}
-	return "", fmt.Errorf("%w: libjpeg-turbo: %s", turboSentinel(text), text)
+	return fmt.Errorf("%w: libjpeg-turbo: %s", turboSentinel(text), text)
 }
 
 func turboSentinel(text string) error {

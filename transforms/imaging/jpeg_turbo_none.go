@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	turboRGB     = 0
-	turboCMYK    = 11
-	warnDataEnds = ""
+	turboRGB  = 0
+	turboCMYK = 11
 )
 
 type turboLib struct{}
@@ -19,7 +18,7 @@ func turbo() (*turboLib, error) {
 	return nil, errors.New("libjpeg-turbo is not loaded on " + runtime.GOOS + "/" + runtime.GOARCH)
 }
 
-func (*turboLib) decode(_, _ []byte, _, _, _, _ int) (string, error) {
+func (*turboLib) decode(_, _ []byte, _, _, _, _ int) error {
 	_, err := turbo()
-	return "", err
+	return err
 }

@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"encoding/binary"
 	"encoding/hex"
@@ -16,10 +17,8 @@ const (
 	maxTextChunk = 1 << 20
 )
 
-// PNG colour types.
-const (
-	pngPalette = 3
-)
+// pngPalette is the colour type of indexed pictures.
+const pngPalette = 3
 
 type pngChunk struct {
 	kind string
@@ -30,11 +29,14 @@ type pngChunk struct {
 type pngFile struct {
 	width, height int
 	depth, color  byte
-	// keep holds the chunks that make the picture, in their order.
-	keep []pngChunk
+	interlaced    bool
+	// header, palette and transparency are the chunks that give pixel data its
+	// meaning; data is nil for those the file lacks.
+	header, palette, transparency pngChunk
+	pixels                        []pngChunk
+	// cut says that the file ends within its pixel data.
+	cut  bool
 	meta metadata
-	// cut says that the data ended inside or before the pixel data's last chunk.
-	cut bool
 }
 
 // decodePNG reads the picture with image/png. It hands that package the chunks
@@ -47,11 +49,16 @@ func decodePNG(data []byte, l limits) (decoded, error) {
 	if err != nil {
 		return decoded{}, err
 	}
+	if f.cut {
+		// The end of the compressed data may be missing while the pixels are all
+		// there.
+		f.repack()
+	}
 	img, err := png.Decode(f.reader(l.wantAlpha))
+	if err != nil && f.cut {
+		return decoded{}, truncatedf("pixel data ends early")
+	}
 	if err != nil {
-		if f.cut {
-			return decoded{}, truncatedf("pixel data ends early")
-		}
 		return decoded{}, err
 	}
 	d := decoded{orientation: f.meta.orientation()}
@@ -59,75 +66,124 @@ func decodePNG(data []byte, l limits) (decoded, error) {
 	return d, nil
 }
 
+// splitPNG cuts the file into its chunks. What comes behind the pixel data may
+// be damaged or missing.
 func splitPNG(data []byte, l limits) (*pngFile, error) {
-	f := &pngFile{}
+	f := &pngFile{cut: true}
 	rest := data[len(pngMagic):]
-	inData, done := false, false
 	for len(rest) >= 8 {
 		n, kind := int64(binary.BigEndian.Uint32(rest)), string(rest[4:8])
 		rest = rest[8:]
-		body := rest[:min(n, int64(len(rest)))]
-		short := int64(len(body)) < n
-		rest = rest[min(n+4, int64(len(rest))):]
-		if f.depth == 0 && kind != "IHDR" {
-			return nil, corruptf("no header chunk")
+		c := pngChunk{kind, rest[:min(n, int64(len(rest)))]}
+		short := int64(len(c.data)) < n
+		rest = rest[len(c.data):]
+		sum := rest[:min(4, len(rest))]
+		rest = rest[len(sum):]
+		if kind == "IDAT" && f.cut {
+			f.pixels = append(f.pixels, c)
+			continue
 		}
-		isData := kind == "IDAT"
-		if inData && !isData {
-			done = true // pixel data is one run of chunks
+		behind := len(f.pixels) > 0
+		if behind {
+			f.cut = false // pixel data is one run of chunks
 		}
-		switch {
-		case kind == "IEND":
-			f.cut = !inData
-			return f, nil
-		case short && !isData && !done:
+		if kind == "IEND" || short && behind {
+			break
+		}
+		if short || len(sum) < 4 && !behind {
 			return nil, truncatedf("%s chunk", kind)
-		case short && !isData:
-			return f, nil
-		case isData && !done:
-			inData = true
-			f.cut = short
-			f.keep = append(f.keep, pngChunk{kind, body})
-		case isData:
-		default:
-			if err := f.take(kind, body, l); err != nil {
-				return nil, err
-			}
+		}
+		if err := f.take(c, sum, l); err != nil {
+			return nil, err
 		}
 	}
-	f.cut = f.cut || !done
+	switch {
+	case f.header.data == nil:
+		return nil, truncatedf("no header")
+	case len(f.pixels) == 0:
+		return nil, truncatedf("no pixel data")
+	}
 	return f, nil
 }
 
 // take looks at one chunk other than pixel data.
-func (f *pngFile) take(kind string, body []byte, l limits) error {
-	switch kind {
+func (f *pngFile) take(c pngChunk, sum []byte, l limits) error {
+	if f.header.data == nil && c.kind != "IHDR" {
+		return corruptf("%q chunk before the header", c.kind)
+	}
+	to := map[string]*pngChunk{"IHDR": &f.header, "PLTE": &f.palette, "tRNS": &f.transparency}[c.kind]
+	if to != nil && len(f.pixels) == 0 {
+		if c.sum() != binary.BigEndian.Uint32(sum) {
+			return corruptf("checksum of the %s chunk", c.kind)
+		}
+		*to = c
+	}
+	switch c.kind {
 	case "IHDR":
-		if len(body) < 13 {
-			return truncatedf("header chunk")
+		if len(f.pixels) == 0 {
+			return f.readHeader(l)
 		}
-		if f.depth != 0 {
-			return corruptf("two header chunks")
-		}
-		f.width, f.height = int(binary.BigEndian.Uint32(body)), int(binary.BigEndian.Uint32(body[4:]))
-		f.depth, f.color = body[8], body[9]
-		if f.depth == 0 {
-			return corruptf("bit depth 0")
-		}
-		f.keep = append(f.keep, pngChunk{kind, body[:13]})
-		return l.check(f.width, f.height)
-	case "PLTE":
-		if f.color == pngPalette {
-			f.keep = append(f.keep, pngChunk{kind, body})
-		}
-	case "tRNS":
-		f.keep = append(f.keep, pngChunk{kind, body})
 	case "eXIf":
-		f.meta.exif = body
+		f.meta.exif = c.data
 	case "tEXt", "zTXt", "iTXt":
-		f.text(kind, body)
+		f.text(c.kind, c.data)
 	}
 	return nil
+}
+
+func (f *pngFile) readHeader(l limits) error {
+	b := f.header.data
+	if len(b) < 13 {
+		return truncatedf("header")
+	}
+	f.header.data = b[:13]
+	w, h := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	f.width, f.height = int(w), int(h)
+	f.depth, f.color, f.interlaced = b[8], b[9], b[12] != 0
+	return l.check(f.width, f.height)
+}
+
+// repack unpacks the pixel data as far as it goes, though no further than the
+// picture needs, and wraps it up again with its checksum.
+func (f *pngFile) repack() {
+	var parts []io.Reader
+	for _, c := range f.pixels {
+		parts = append(parts, bytes.NewReader(c.data))
+	}
+	packed := io.MultiReader(parts...)
+	var head [2]byte
+	if _, err := io.ReadFull(packed, head[:]); err != nil {
+		return
+	}
+	rows, _ := io.ReadAll(io.LimitReader(flate.NewReader(packed), f.size())) // as far as it goes
+	var out bytes.Buffer
+	z, err := zlib.NewWriterLevel(&out, zlib.NoCompression)
+	if err != nil {
+		return
+	}
+	if _, err := z.Write(rows); err == nil && z.Close() == nil {
+		f.pixels = []pngChunk{{"IDAT", out.Bytes()}}
+	}
+}
+
+// size is the length of the pixel data, unpacked: rows with a byte for their
+// filter, in seven passes if interlaced (PNG specification, section 8.2).
+func (f *pngFile) size() int64 {
+	bits := int64(f.depth) * map[byte]int64{0: 1, 2: 3, pngPalette: 1, 4: 2, 6: 4}[f.color]
+	passes := [][4]int{{0, 0, 1, 1}}
+	if f.interlaced {
+		passes = [][4]int{
+			{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2},
+		}
+	}
+	total := int64(0)
+	for _, p := range passes {
+		w, h := max(ceilDiv(f.width-p[0], p[2]), 0), max(ceilDiv(f.height-p[1], p[3]), 0)
+		if w > 0 {
+			total += int64(h) * (1 + (int64(w)*bits+7)/8)
+		}
+	}
+	return total
 }
 
 // text looks for XMP and for the hexadecimal EXIF that ImageMagick writes.
@@ -186,33 +242,30 @@ func rawProfile(text []byte) []byte {
 	return out
 }
 
-// reader strings the kept chunks together again.
+// reader strings the chunks that make the picture together again.
 func (f *pngFile) reader(wantAlpha bool) io.Reader {
-	parts := []io.Reader{bytes.NewReader([]byte(pngMagic))}
-	for _, c := range f.keep {
-		if c.kind == "tRNS" {
-			if !wantAlpha {
-				continue
-			}
-			c.data = f.transparency(c.data)
-		}
-		parts = append(parts, chunkReader(c)...)
+	chunks := []pngChunk{f.header}
+	if f.color == pngPalette {
+		chunks = append(chunks, f.palette)
 	}
-	return io.MultiReader(append(parts, chunkReader(pngChunk{kind: "IEND"})...)...)
-}
-
-// transparency cuts a tRNS chunk to the length that its colour type allows.
-func (f *pngFile) transparency(b []byte) []byte {
 	most := map[byte]int{0: 2, 2: 6, pngPalette: 256}[f.color]
-	return b[:min(len(b), most)]
+	if b := f.transparency.data; wantAlpha && b != nil && most > 0 {
+		if f.color == pngPalette {
+			most = len(f.palette.data) / 3
+		}
+		chunks = append(chunks, pngChunk{"tRNS", b[:min(len(b), most)]})
+	}
+	chunks = append(append(chunks, f.pixels...), pngChunk{kind: "IEND"})
+	parts := []io.Reader{bytes.NewReader([]byte(pngMagic))}
+	for _, c := range chunks {
+		parts = append(parts,
+			bytes.NewReader(append(binary.BigEndian.AppendUint32(nil, uint32(len(c.data))), c.kind...)),
+			bytes.NewReader(c.data),
+			bytes.NewReader(binary.BigEndian.AppendUint32(nil, c.sum())))
+	}
+	return io.MultiReader(parts...)
 }
 
-func chunkReader(c pngChunk) []io.Reader {
-	head := binary.BigEndian.AppendUint32(nil, uint32(len(c.data)))
-	head = append(head, c.kind...)
-	sum := crc32.Update(crc32.ChecksumIEEE(head[4:]), crc32.IEEETable, c.data)
-	return []io.Reader{
-		bytes.NewReader(head), bytes.NewReader(c.data),
-		bytes.NewReader(binary.BigEndian.AppendUint32(nil, sum)),
-	}
+func (c pngChunk) sum() uint32 {
+	return crc32.Update(crc32.ChecksumIEEE([]byte(c.kind)), crc32.IEEETable, c.data)
 }

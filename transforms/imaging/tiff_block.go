@@ -60,6 +60,10 @@ func (f *tiffFile) unpack(b tiffBlock, index, perPixel int) ([]byte, error) {
 		}
 		return nil, err
 	}
+	// The checksum stands behind the last byte.
+	if _, err := r.Read(make([]byte, 1)); errors.Is(err, zlib.ErrChecksum) {
+		return nil, err
+	}
 	return rows, f.undoPredictor(rows, stride, perPixel)
 }
 
@@ -123,8 +127,12 @@ func (f *tiffFile) fax(packed []byte, b tiffBlock) ([]byte, error) {
 	}
 	r := ccitt.NewReader(bytes.NewReader(packed), ccitt.MSB, sub, b.w, b.h, &ccitt.Options{Invert: true})
 	rows, err := io.ReadAll(io.LimitReader(r, int64((b.w+7)/8*b.h)))
-	if len(rows) < (b.w+7)/8*b.useH {
-		return nil, truncatedf("fax data: %v", err)
+	switch {
+	case len(rows) >= (b.w+7)/8*b.useH:
+	case err == nil || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, truncatedf("fax data")
+	default:
+		return nil, unsupportedf("fax data: %v", err)
 	}
 	return rows, nil
 }
