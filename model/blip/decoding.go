@@ -1,6 +1,7 @@
 package blip
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -74,19 +75,26 @@ func (l *layerMemory) free() {
 // Decode begins captions for pictures as the vision model gives them [P S D].
 func (m *Model) Decode(pictures *torch.Tensor) *Decoding {
 	d := &Decoding{model: m}
+	begun := false
+	defer func() {
+		if !begun { // libtorch refused: nobody else would free the layers
+			d.Close()
+		}
+	}()
 	for i := range pictures.Dim(0) {
 		d.pictures = append(d.pictures, int(i))
 	}
 	for _, layer := range m.Text.layers {
 		memory := &layerMemory{}
+		d.layers = append(d.layers, memory)
 		torch.Tidy(m.device, func() *torch.Tensor {
 			k, v := layer.cross.keysAndValues(pictures)
 			replace(&memory.pictureKeys, k.Contiguous())
 			replace(&memory.pictureValues, v.Contiguous())
 			return nil
 		})
-		d.layers = append(d.layers, memory)
 	}
+	begun = true
 	return d
 }
 
@@ -96,6 +104,22 @@ func (d *Decoding) Close() {
 		l.free()
 	}
 	d.layers = nil
+}
+
+// Generate captions normalised pictures (CHW, one after the other), one for
+// each prompt: see [generate.Generate]. It runs on the model's device.
+func (m *Model) Generate(ctx context.Context, pixels []float32, prompts [][]int32, c generate.Config) (found [][]generate.Hypothesis, err error) {
+	err = m.device.Run(torch.Inference, func() error {
+		x, err := m.pixels(pixels, len(prompts))
+		if err != nil {
+			return err
+		}
+		d := m.Decode(m.Vision.Forward(x))
+		defer d.Close()
+		found, err = generate.Generate(ctx, d, prompts, c)
+		return err
+	})
+	return found, err
 }
 
 // Start reads the prompts, one for each picture.

@@ -55,20 +55,6 @@ func (m *Model) testPictures(seed uint64, n int) []float32 {
 	return newHashed(seed, "generation pixels").floats(16*3*side*side, 2)[:n*3*side*side]
 }
 
-func (m *Model) generateFrom(pixels []float32, prompts [][]int32, c generate.Config) (found [][]generate.Hypothesis, err error) {
-	err = m.device.Run(torch.Inference, func() error {
-		x, err := m.pixels(pixels, len(prompts))
-		if err != nil {
-			return err
-		}
-		d := m.Decode(m.Vision.Forward(x))
-		defer d.Close()
-		found, err = generate.Generate(context.Background(), d, prompts, c)
-		return err
-	})
-	return found, err
-}
-
 func TestGenerateAgreesWithReference(t *testing.T) {
 	noneLeft(t)
 	var g generateGolden
@@ -87,7 +73,7 @@ func TestGenerateAgreesWithReference(t *testing.T) {
 		for j := range prompts {
 			prompts[j] = append([]int32{int32(m.Config.Text.BOSTokenID)}, g.Prompts[c.Prompt]...)
 		}
-		found, err := m.generateFrom(m.testPictures(c.Seed, c.Batch), prompts, config)
+		found, err := m.Generate(context.Background(), m.testPictures(c.Seed, c.Batch), prompts, config)
 		if err != nil {
 			t.Fatalf("case %d, %s: %v", i, c.Settings, err)
 		}
@@ -133,12 +119,12 @@ func TestSameCaptionInAnyBatch(t *testing.T) {
 	}
 	for _, beams := range []int{1, 4} {
 		config := testConfig(t, m, json.RawMessage(fmt.Sprintf(`{"num_beams":%d,"max_new_tokens":15}`, beams)))
-		together, err := m.generateFrom(all, prompts, config)
+		together, err := m.Generate(context.Background(), all, prompts, config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range n {
-			alone, err := m.generateFrom(all[i*one:][:one], prompts[i:i+1], config)
+			alone, err := m.Generate(context.Background(), all[i*one:][:one], prompts[i:i+1], config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,14 +145,14 @@ func TestDecodingRefusesWhatDoesNotFit(t *testing.T) {
 		"negative token":               {51, -1},
 		"longer than the positions":    make([]int32, 41),
 	} {
-		if _, err := m.generateFrom(pixels, [][]int32{prompt}, generate.Config{MaxNewTokens: 3}); err == nil {
+		if _, err := m.Generate(context.Background(), pixels, [][]int32{prompt}, generate.Config{MaxNewTokens: 3}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := m.generateFrom(pixels, [][]int32{{51}}, generate.Config{MaxNewTokens: 60}); err == nil {
+	if _, err := m.Generate(context.Background(), pixels, [][]int32{{51}}, generate.Config{MaxNewTokens: 60}); err == nil {
 		t.Error("60 new tokens in 40 positions: no error")
 	}
-	if _, err := m.generateFrom(pixels[1:], [][]int32{{51}}, generate.Config{}); err == nil {
+	if _, err := m.Generate(context.Background(), pixels[1:], [][]int32{{51}}, generate.Config{}); err == nil {
 		t.Error("a picture of the wrong size: no error")
 	}
 }
