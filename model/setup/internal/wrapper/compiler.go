@@ -27,17 +27,18 @@ type Compiler struct {
 }
 
 // FindCompiler takes the command that is asked for, or the first of the usual
-// ones that is there.
+// ones that is there. "g++" counts as not asked for: the go command says so
+// where CXX is not set.
 func FindCompiler(ctx context.Context, asked string) (Compiler, error) {
 	candidates := []string{"g++", "clang++", "c++"}
-	if asked != "" {
-		candidates = slices.Insert(candidates, 0, asked)
+	if command := strings.Fields(asked); len(command) > 0 && asked != "g++" {
+		if _, err := exec.LookPath(command[0]); err != nil {
+			return Compiler{}, fmt.Errorf("the C++ compiler %s was not found: install it, or set CXX to another", command[0])
+		}
+		candidates = []string{asked}
 	}
 	for _, candidate := range candidates {
 		command := strings.Fields(candidate)
-		if len(command) == 0 {
-			continue
-		}
 		if _, err := exec.LookPath(command[0]); err != nil {
 			continue
 		}

@@ -149,6 +149,9 @@ func (b Build) compile(ctx context.Context, dir string) (made Archive, err error
 	if err := os.WriteFile(filepath.Join(aside, unit), []byte(unitText), 0o666); err != nil {
 		return Archive{}, err
 	}
+	if err := b.loads(ctx, aside); err != nil {
+		return Archive{}, err
+	}
 	made = Archive{Standard: b.Library.Standard, Compiler: b.Compiler.Version}
 	if err := b.compileStubbing(ctx, aside, &made); err != nil {
 		return Archive{}, err

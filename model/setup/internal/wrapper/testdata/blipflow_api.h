@@ -1,0 +1,1 @@
+extern "C" const char *bf_torch_version(void);
