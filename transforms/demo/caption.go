@@ -9,12 +9,12 @@ const CaptionsPerPicture = 5
 var numbers = [MaxCount + 1]string{1: "one", 2: "two", 3: "three", 4: "four"}
 
 // placePhrases say where the figures are.
-var placePhrases = map[Place][]string{
-	Left:   {"on the left", "on the left side"},
-	Right:  {"on the right", "on the right side"},
-	Top:    {"at the top", "near the top"},
-	Bottom: {"at the bottom", "near the bottom"},
-	Centre: {"in the centre", "in the middle"},
+var placePhrases = map[Place]string{
+	Left:   "on the left",
+	Right:  "on the right",
+	Top:    "at the top",
+	Bottom: "at the bottom",
+	Centre: "in the centre",
 }
 
 // templates are the sentences that captions are made of. A dollar and a letter
@@ -22,15 +22,12 @@ var placePhrases = map[Place][]string{
 // P place, V is or are.
 var templates = []string{
 	"$N $S$C $F $P",
-	"$N $C $F $P",
-	"$N $S$C $F on a light background",
-	"there $V $N $C $F $P",
-	"there $V $N $S$C $F in the picture",
+	"$N $C $F on a light background",
+	"there $V $N $S$C $F $P",
 	"a picture of $N $S$C $F",
-	"a drawing of $N $C $F $P",
-	"$P there $V $N $S$C $F",
-	"the picture shows $N $S$C $F $P",
-	"$N $C $F drawn $P of the picture",
+	"$P there $V $N $C $F",
+	"a drawing with $N $C $F $P",
+	"$N $S$C $F $P of the picture",
 }
 
 // Captions returns five different captions of the scene, in lower case and
@@ -59,7 +56,7 @@ func (s Scene) say(template string, r *random) string {
 	}
 	return strings.NewReplacer(
 		"$N", number, "$S", string(s.Size)+" ", "$C", string(s.Colour),
-		"$F", figure, "$P", pick(r, placePhrases[s.Place]), "$V", verb,
+		"$F", figure, "$P", placePhrases[s.Place], "$V", verb,
 	).Replace(template)
 }
 
@@ -71,12 +68,7 @@ func (s Scene) article(template string) string {
 	return "a"
 }
 
-func plural(s Shape) string {
-	if s == Cross {
-		return "crosses"
-	}
-	return string(s) + "s"
-}
+func plural(s Shape) string { return string(s) + "s" }
 
 // wordFacts is what single words of a caption say.
 var wordFacts = func() map[string]Facts {

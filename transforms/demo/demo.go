@@ -22,8 +22,8 @@
 //
 // # Limits
 //
-// The vocabulary is about sixty English words in lower case. Pictures are 120
-// to 200 pixels on a side and rarely square.
+// The vocabulary is about sixty English words in lower case. Pictures are 128
+// to 192 pixels on a side and rarely square.
 package demo
 
 // Shape is one of the kinds of figure that are drawn.
@@ -35,7 +35,6 @@ const (
 	Square   Shape = "square"
 	Triangle Shape = "triangle"
 	Star     Shape = "star"
-	Cross    Shape = "cross"
 	Ring     Shape = "ring"
 )
 
@@ -79,7 +78,7 @@ const (
 const MaxCount = 4
 
 var (
-	shapes  = []Shape{Circle, Square, Triangle, Star, Cross, Ring}
+	shapes  = []Shape{Circle, Square, Triangle, Star, Ring}
 	colours = []Colour{Red, Orange, Yellow, Green, Blue, Purple, Pink, Black}
 	sizes   = []Size{Small, Big}
 	places  = []Place{Left, Right, Top, Bottom, Centre}

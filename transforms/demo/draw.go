@@ -3,6 +3,8 @@ package demo
 import (
 	"image"
 	"image/color"
+	"math"
+	"slices"
 )
 
 // Draw returns the scene's picture, opaque, with antialiased edges and a
@@ -19,34 +21,46 @@ func (s Scene) Draw() *image.RGBA {
 
 // drawGround fills the picture with a run from one light colour to another.
 func (s Scene) drawGround(m *image.RGBA) {
-	whole := s.slant.x*(s.Width-1) + s.slant.y*(s.Height-1)
+	run := make([]color.RGBA, s.slant.x*(s.Width-1)+s.slant.y*(s.Height-1)+1)
+	for i := range run {
+		run[i] = blend(s.ground[0], s.ground[1], i, len(run)-1)
+	}
+	i := 0
 	for y := range s.Height {
 		for x := range s.Width {
-			m.SetRGBA(x, y, blend(s.ground[0], s.ground[1], s.slant.x*x+s.slant.y*y, whole))
+			c := run[s.slant.x*x+s.slant.y*y]
+			m.Pix[i], m.Pix[i+1], m.Pix[i+2], m.Pix[i+3] = c.R, c.G, c.B, c.A
+			i += 4
 		}
 	}
 }
 
 // samples is how many points across and down decide how much of a pixel a
-// figure covers.
-const samples = 4
+// figure covers, and step their distance in layout units. The first is half a
+// step inside the pixel.
+const (
+	samples = 4
+	step    = unit / samples
+)
 
 // drawFigure paints one figure centred on c.
 func (s Scene) drawFigure(m *image.RGBA, c point) {
-	inside := figures[s.Shape]
+	inside := outlines[s.Shape]
+	covered := make([]int, s.Width)
 	for y := (c.y - s.radius) / unit; y <= (c.y+s.radius)/unit; y++ {
-		for x := (c.x - s.radius) / unit; x <= (c.x+s.radius)/unit; x++ {
-			covered := 0
-			for i := range samples * samples {
-				dx := x*unit + (2*(i%samples)+1)*unit/(2*samples) - c.x
-				dy := y*unit + (2*(i/samples)+1)*unit/(2*samples) - c.y
-				// The figures are defined in thousandths of the radius.
-				if inside(point{dx * 1000 / s.radius, dy * 1000 / s.radius}) {
-					covered++
+		clear(covered)
+		for i := range samples {
+			dy := y*unit + i*step + step/2 - c.y
+			for _, span := range inside(dy, s.radius) {
+				// All points x*step + step/2 in the span.
+				for x := (c.x + span.from + step/2 - 1) / step; x*step+step/2 < c.x+span.to; x++ {
+					covered[x/samples]++
 				}
 			}
-			if covered > 0 {
-				m.SetRGBA(x, y, blend(m.RGBAAt(x, y), s.ink, covered, samples*samples))
+		}
+		for x, n := range covered {
+			if n > 0 {
+				m.SetRGBA(x, y, blend(m.RGBAAt(x, y), s.ink, n, samples*samples))
 			}
 		}
 	}
@@ -59,8 +73,8 @@ func (s Scene) drawNoise(m *image.RGBA) {
 	for i := 0; i < len(m.Pix); i += 4 {
 		bits := r.next()
 		for k := range 3 {
-			step := int(bits>>(16*k)&0xffff)*(2*off+1)>>16 - off
-			m.Pix[i+k] = uint8(min(255, max(0, int(m.Pix[i+k])+step)))
+			move := int(bits>>(16*k)&0xffff)*(2*off+1)>>16 - off
+			m.Pix[i+k] = uint8(min(255, max(0, int(m.Pix[i+k])+move)))
 		}
 	}
 }
@@ -73,48 +87,79 @@ func blend(a, b color.RGBA, part, whole int) color.RGBA {
 	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}
 }
 
-// figures tell whether a point lies in a shape of radius 1000 around the
-// origin, y downwards. All shapes stay within the circle of that radius, which
-// is what the layout keeps apart.
-var figures = map[Shape]func(point) bool{
-	Circle: func(p point) bool { return p.x*p.x+p.y*p.y <= 940*940 },
-	Ring: func(p point) bool {
-		d := p.x*p.x + p.y*p.y
-		return d <= 980*980 && d >= 560*560
-	},
-	Square: func(p point) bool { return abs(p.x) <= 705 && abs(p.y) <= 705 },
-	Cross: func(p point) bool {
-		short, long := 290, 950
-		return abs(p.x) <= short && abs(p.y) <= long || abs(p.y) <= short && abs(p.x) <= long
-	},
-	Triangle: polygon([]point{{0, -1000}, {866, 500}, {-866, 500}}).contains,
-	Star:     polygon(starCorners).contains,
+// span is a part of a horizontal line, from included, to not.
+type span struct{ from, to int }
+
+// outline tells where a shape of a radius around the origin covers the
+// horizontal line at y, y downwards. It stays within the circle of that radius,
+// which is what the layout keeps apart.
+type outline func(y, radius int) []span
+
+var outlines = map[Shape]outline{
+	Circle:   disc(940),
+	Ring:     ring(980, 560),
+	Square:   polygon([]point{{-705, -705}, {705, -705}, {705, 705}, {-705, 705}}),
+	Triangle: polygon([]point{{0, -1000}, {866, 500}, {-866, 500}}),
+	// Ten directions 36° apart, long and short in turn: 1000 and 420 times sine
+	// and cosine.
+	Star: polygon([]point{
+		{0, -1000}, {247, -340}, {951, -309}, {399, 130}, {588, 809},
+		{0, 420}, {-588, 809}, {-399, 130}, {-951, -309}, {-247, -340},
+	}),
 }
 
-// starCorners are those of a five-pointed star: ten directions 36° apart, long
-// and short in turn (1000 and 420 times sine and cosine).
-var starCorners = []point{
-	{0, -1000}, {247, -340}, {951, -309}, {399, 130}, {588, 809},
-	{0, 420}, {-588, 809}, {-399, 130}, {-951, -309}, {-247, -340},
-}
-
-// polygon is a closed line through its corners.
-type polygon []point
-
-// contains counts the polygon's edges to the right of p: an odd number means
-// that p is inside.
-func (g polygon) contains(p point) bool {
-	in := false
-	for i, a := range g {
-		b := g[(i+1)%len(g)]
-		if (a.y > p.y) == (b.y > p.y) {
-			continue
+// disc is a full circle, in thousandths of the radius.
+func disc(perMille int) outline {
+	return func(y, radius int) []span {
+		if w := halfChord(y, radius*perMille/1000); w > 0 {
+			return []span{{-w, w}}
 		}
-		// p is left of the edge if the cross product has the edge's sign.
-		cross := (b.x-a.x)*(p.y-a.y) - (p.x-a.x)*(b.y-a.y)
-		if (cross > 0) == (b.y > a.y) {
-			in = !in
-		}
+		return nil
 	}
-	return in
 }
+
+// ring is a circle with a round hole, in thousandths of the radius.
+func ring(outer, hole int) outline {
+	return func(y, radius int) []span {
+		w, gap := halfChord(y, radius*outer/1000), halfChord(y, radius*hole/1000)
+		switch {
+		case w == 0:
+			return nil
+		case gap == 0:
+			return []span{{-w, w}}
+		}
+		return []span{{-w, -gap}, {gap, w}}
+	}
+}
+
+// halfChord is half the width of a circle at y. The square root of a whole
+// number is rounded the same way on every platform (IEEE 754).
+func halfChord(y, radius int) int {
+	if abs(y) >= radius {
+		return 0
+	}
+	return int(math.Sqrt(float64(radius*radius - y*y)))
+}
+
+// polygon is a closed line through corners, in thousandths of the radius.
+func polygon(corners []point) outline {
+	return func(y, radius int) []span {
+		var crossings []int
+		a := corners[len(corners)-1].times(radius)
+		for _, corner := range corners {
+			b := corner.times(radius)
+			if (a.y > y) != (b.y > y) {
+				crossings = append(crossings, a.x+(b.x-a.x)*(y-a.y)/(b.y-a.y))
+			}
+			a = b
+		}
+		slices.Sort(crossings)
+		var spans []span
+		for i := 0; i+1 < len(crossings); i += 2 {
+			spans = append(spans, span{crossings[i], crossings[i+1]})
+		}
+		return spans
+	}
+}
+
+func (p point) times(radius int) point { return point{p.x * radius / 1000, p.y * radius / 1000} }

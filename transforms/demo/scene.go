@@ -26,8 +26,8 @@ type Scene struct {
 
 // Sides of a picture in pixels.
 const (
-	minSide = 120
-	maxSide = 200
+	minSide = 128
+	maxSide = 192
 )
 
 // NewScene returns the scene of an index in the data set of a seed.
@@ -91,13 +91,13 @@ func (s *Scene) pickRadius(r *random) int {
 	var perMille int
 	switch {
 	case s.Size == Big && s.Count > 2:
-		perMille = r.between(118, 126)
+		perMille = r.between(128, 136)
 	case s.Size == Big:
-		perMille = r.between(150, 190)
+		perMille = r.between(170, 200)
 	case s.Count > 2:
-		perMille = r.between(78, 86)
+		perMille = r.between(90, 98)
 	default:
-		perMille = r.between(84, 98)
+		perMille = r.between(100, 118)
 	}
 	return min(s.Width, s.Height) * unit * perMille / 1000
 }
@@ -113,15 +113,15 @@ func (s *Scene) region() box {
 	var b box
 	switch s.Place {
 	case Left:
-		b = box{share(w, 20), share(h, 80), share(w, 550), share(h, 920)}
+		b = box{share(w, 20), share(h, 80), share(w, 600), share(h, 920)}
 	case Right:
-		b = box{share(w, 450), share(h, 80), share(w, 980), share(h, 920)}
+		b = box{share(w, 400), share(h, 80), share(w, 980), share(h, 920)}
 	case Top:
-		b = box{share(w, 80), share(h, 20), share(w, 920), share(h, 550)}
+		b = box{share(w, 80), share(h, 20), share(w, 920), share(h, 600)}
 	case Bottom:
-		b = box{share(w, 80), share(h, 450), share(w, 920), share(h, 980)}
+		b = box{share(w, 80), share(h, 400), share(w, 920), share(h, 980)}
 	default:
-		b = box{share(w, 190), share(h, 190), share(w, 810), share(h, 810)}
+		b = box{share(w, 160), share(h, 160), share(w, 840), share(h, 840)}
 	}
 	return box{b.x0 + s.radius, b.y0 + s.radius, b.x1 - s.radius, b.y1 - s.radius}
 }
@@ -185,7 +185,7 @@ func (s *Scene) gathered(centres []point, in box) bool {
 	}
 	dx := sum.x/len(centres) - (in.x0+in.x1)/2
 	dy := sum.y/len(centres) - (in.y0+in.y1)/2
-	return abs(dx) <= s.Width*unit/9 && abs(dy) <= s.Height*unit/9
+	return abs(dx) <= s.Width*unit/14 && abs(dy) <= s.Height*unit/14
 }
 
 // grid is the layout for a group that found no room at random: two columns and

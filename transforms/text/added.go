@@ -12,7 +12,7 @@ import (
 // addTokens gives ids to the added tokens of the options and to the named ones
 // and prepares the search for them.
 func (t *Tokenizer) addTokens() error {
-	t.hidden = map[int32]bool{}
+	t.hidden, t.shown = map[int32]bool{}, map[int32]string{}
 	for _, a := range t.opts.Added {
 		if err := t.addToken(a); err != nil {
 			return err
@@ -34,6 +34,7 @@ func (t *Tokenizer) addTokens() error {
 		m, pattern := &t.raw, a.Content
 		if a.Normalized {
 			m, pattern = &t.folded, string(t.normalize(nil, a.Content))
+			t.shown[a.ID] = pattern
 		}
 		if err := m.add(pattern, a); err != nil {
 			return err

@@ -43,6 +43,9 @@ func (t *Tokenizer) Decode(ids []int32, o DecodeOptions) string {
 		if !ok || !o.KeepSpecial && t.hidden[id] {
 			continue
 		}
+		if form, other := t.shown[id]; other {
+			token = form
+		}
 		if any {
 			if rest, continues := strings.CutPrefix(token, t.opts.Prefix); continues {
 				token = rest

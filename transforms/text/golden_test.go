@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,5 +196,3 @@ func blockHash(tok *Tokenizer, from rune) (string, bool) {
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], true
 }
-
-var _ fs.FS = fstest.MapFS{}

@@ -187,26 +187,41 @@ func (f *folder) options() (Options, []string, error) {
 // declared lists the added tokens that the files give ids to, by id.
 func (f *folder) declared(vocab []string, named []AddedToken) ([]AddedToken, error) {
 	byID := map[int64]addedToken{}
+	var clash error
+	declare := func(id int64, a addedToken) {
+		if first, twice := byID[id]; twice && first.Content != a.Content {
+			clash = fmt.Errorf("%w: the added tokens %q and %q have the same id %d", ErrVocabulary,
+				min(first.Content, a.Content), max(first.Content, a.Content), id)
+		} else if !twice {
+			byID[id] = a
+		}
+	}
 	if f.config != nil {
 		for key, token := range f.config.AddedTokens {
 			id, err := strconv.ParseInt(key, 10, 32)
 			if err != nil {
 				return nil, fmt.Errorf("%w: %s: added_tokens_decoder: id %q: %w", ErrMalformed, ConfigFile, key, err)
 			}
-			byID[id] = token
+			declare(id, token)
 		}
 	}
 	for content, id := range f.added {
 		special := slices.ContainsFunc(named, func(a AddedToken) bool { return a.Content == content })
-		byID[id] = addedToken{Content: content, Special: special, Normalized: !special}
+		declare(id, addedToken{Content: content, Special: special, Normalized: !special})
 	}
 	if f.tokenizer != nil {
 		for _, token := range f.tokenizer.AddedTokens {
-			if _, twice := byID[token.ID]; !twice {
-				byID[token.ID] = token.addedToken
-			}
+			declare(token.ID, token.addedToken)
 		}
 	}
+	if clash != nil {
+		return nil, clash
+	}
+	return inOrder(byID, vocab)
+}
+
+// inOrder lists added tokens by id.
+func inOrder(byID map[int64]addedToken, vocab []string) ([]AddedToken, error) {
 	ids := make([]int64, 0, len(byID))
 	for id := range byID {
 		if id < 0 || id >= MaxVocabulary {

@@ -32,6 +32,9 @@
 //     doesn't cut at all. Here any limit below 2 but 0 gives just these two.
 //   - Sections truncation and padding of tokenizer.json are ignored, as they are
 //     by transformers where a caller doesn't ask for them.
+//   - A special token that is also looked for in normalised text is left out of
+//     decoded text whatever its normalised form; the reference shows it where
+//     that differs from its content.
 //   - The slow tokenizer of transformers 4 (BertTokenizer there, without "Fast")
 //     has other Unicode tables and a final sigma of its own; it is not followed.
 //
@@ -192,7 +195,8 @@ type Tokenizer struct {
 	raw    matcher      // added tokens looked for in the text as it is
 	folded matcher      // and those in the normalised text
 	named  IDs
-	hidden map[int32]bool // special ids
+	hidden map[int32]bool   // special ids
+	shown  map[int32]string // ids that decode to another form than their token
 	hash   string
 }
 
