@@ -2,8 +2,8 @@ package imaging
 
 import "image"
 
-// upsampling of chroma as libjpeg does it by default ("fancy"): along each
-// halved axis a pixel takes three quarters from the nearer sample and one from
+// Chroma is upsampled as libjpeg does it by default ("fancy"): along each halved
+// axis a pixel takes three quarters from the nearer sample and one from
 // the farther. Other ratios are filled with copies.
 //
 // The conversion is JFIF's, in 16-bit fixed point.
@@ -113,10 +113,12 @@ const (
 )
 
 func convertRow(dst, luma, cb, cr []uint8) {
+	cb, cr, dst = cb[:len(luma)], cr[:len(luma)], dst[:3*len(luma)]
 	for x, v := range luma {
-		y, b, r := int(v), int(cb[x])-128, int(cr[x])-128
-		dst[3*x] = clip8(y + (jfifRedR*r+half16)>>16)
-		dst[3*x+1] = clip8(y + (-jfifGrnB*b-jfifGrnR*r+half16)>>16)
-		dst[3*x+2] = clip8(y + (jfifBluB*b+half16)>>16)
+		y, b, r := int32(v), int32(cb[x])-128, int32(cr[x])-128
+		px := dst[3*x : 3*x+3 : 3*x+3]
+		px[0] = clip32(y + (jfifRedR*r+half16)>>16)
+		px[1] = clip32(y + (-jfifGrnB*b-jfifGrnR*r+half16)>>16)
+		px[2] = clip32(y + (jfifBluB*b+half16)>>16)
 	}
 }

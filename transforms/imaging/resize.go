@@ -98,21 +98,14 @@ func unlane(sum uint64) (a, b uint8) {
 	return clipSum(lo), clipSum(hi)
 }
 
-func clipSum(v int32) uint8 {
-	v >>= weightBits
-	if uint32(v) > 255 {
-		// The sign bit tells which end it went over.
-		return uint8(^v >> 31)
-	}
-	return uint8(v)
-}
+func clipSum(v int32) uint8 { return clip32(v >> weightBits) }
 
 // scratch is the working memory of one Resize.
 type scratch struct {
-	pair  []uint64 // two input rows as lanes
-	ring  []uint64 // rows after the horizontal pass, as lanes
-	sums  []uint64
-	bytes []uint8
+	pair  []pixelPair // two input rows
+	ring  []uint64    // rows after the horizontal pass, as lanes
+	sums  []uint64    // an output row
+	bytes []uint8     // two rows after the horizontal pass
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
@@ -131,39 +124,61 @@ type horizontal struct {
 	k   *weights // nil if the width stays
 }
 
-// rows writes rows y and y+1 (or y alone, if it is the last) to a and b.
+// rows writes row y to a and row y+1 to b. Behind the last row comes a copy of
+// it.
 func (p *horizontal) rows(s *scratch, y int, a, b []uint8) {
-	rowA := p.src.row(y)
-	rowB := rowA
-	if y+1 < p.src.H {
-		rowB = p.src.row(y + 1)
-	}
+	rowA, rowB := p.src.row(y), p.src.row(min(y+1, p.src.H-1))
 	if p.k == nil {
 		copy(a, rowA)
 		copy(b, rowB)
 		return
 	}
-	s.pair = grow(s.pair, len(rowA))
-	pair := s.pair[:len(rowA)]
-	rowB = rowB[:len(rowA)]
-	for i, v := range rowA {
-		pair[i] = lane(v, rowB[i])
-	}
+	s.pair = grow(s.pair, p.src.W)
+	packPair(s.pair, rowA, rowB)
+	a, b = a[:3*p.w], b[:3*p.w]
 	for x := range p.w {
 		first, k := p.k.of(x)
-		red, green, blue := uint64(half2), uint64(half2), uint64(half2)
-		px := pair[3*first:]
-		for i, w := range k {
-			w := uint64(int64(w))
-			l := px[3*i : 3*i+3 : 3*i+3]
-			red += l[0] * w
-			green += l[1] * w
-			blue += l[2] * w
-		}
-		a[3*x], b[3*x] = unlane(red)
-		a[3*x+1], b[3*x+1] = unlane(green)
-		a[3*x+2], b[3*x+2] = unlane(blue)
+		red, green, blue := dot(s.pair[first:first+len(k)], k)
+		i := 3 * x
+		a[i], b[i] = unlane(red)
+		a[i+1], b[i+1] = unlane(green)
+		a[i+2], b[i+2] = unlane(blue)
 	}
+}
+
+// A pixelPair is red, green and blue of a pixel and of the one below it, as
+// lanes.
+type pixelPair [3]uint64
+
+func packPair(dst []pixelPair, a, b []uint8) {
+	a, b = a[:3*len(dst)], b[:3*len(dst)]
+	for i := range dst {
+		j := 3 * i
+		dst[i] = pixelPair{lane(a[j], b[j]), lane(a[j+1], b[j+1]), lane(a[j+2], b[j+2])}
+	}
+}
+
+// dot weighs neighbouring pixels. It stands by itself to have the processor's
+// registers to itself.
+//
+//go:noinline
+func dot(px []pixelPair, k []int32) (red, green, blue uint64) {
+	red, green, blue = half2, half2, half2
+	for len(k) >= 2 && len(px) >= 2 {
+		w, v := uint64(int64(k[0])), uint64(int64(k[1]))
+		p, q := &px[0], &px[1]
+		red += p[0]*w + q[0]*v
+		green += p[1]*w + q[1]*v
+		blue += p[2]*w + q[2]*v
+		k, px = k[2:], px[2:]
+	}
+	if len(k) > 0 && len(px) > 0 {
+		w, p := uint64(int64(k[0])), &px[0]
+		red += p[0] * w
+		green += p[1] * w
+		blue += p[2] * w
+	}
+	return red, green, blue
 }
 
 // vertical makes out's rows from those of the horizontal pass, of which it
@@ -171,7 +186,7 @@ func (p *horizontal) rows(s *scratch, y int, a, b []uint8) {
 func vertical(s *scratch, across *horizontal, out *RGB, k *weights) {
 	samples := 3 * out.W
 	lanes := (samples + 1) / 2
-	room := k.size + 2
+	room := k.size + 3 // rows come in pairs from an even one on
 	s.ring = grow(s.ring, room*lanes)
 	s.sums = grow(s.sums, lanes)
 	s.bytes = grow(s.bytes, 4*lanes)
@@ -183,10 +198,8 @@ func vertical(s *scratch, across *horizontal, out *RGB, k *weights) {
 	next := 0
 	for y := range out.H {
 		first, w := k.of(y)
-		// Rows are made in pairs from an even row on.
-		next = max(next, first&^1)
-		for ; next < first+len(w); next += 2 {
-			across.rows(s, next, a[:samples], b[:samples])
+		for next = max(next, first&^1); next < first+len(w); next += 2 {
+			across.rows(s, next, a, b)
 			pack(ring(next), a)
 			pack(ring(next+1), b)
 		}

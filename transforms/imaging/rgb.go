@@ -102,6 +102,14 @@ func div255(v uint32) uint8 {
 	return uint8((v + v>>8) >> 8)
 }
 
+// clip32 is quick where most values are in range.
+func clip32(v int32) uint8 {
+	if uint32(v) > 255 {
+		return uint8(^v >> 31) // the sign tells which end it went over
+	}
+	return uint8(v)
+}
+
 func clip8(v int) uint8 {
 	return uint8(min(max(v, 0), 255))
 }

@@ -19,66 +19,57 @@ const (
 	yuvBlue   = -17685
 )
 
-func yuvPixel(dst []uint8, y, u, v int32) {
-	luma := y * yuvLuma >> 8
-	dst[0] = clip6(luma + v*yuvRedV>>8 + yuvRed)
-	dst[1] = clip6(luma - u*yuvGreenU>>8 - v*yuvGreenV>>8 + yuvGreen)
-	dst[2] = clip6(luma + u*yuvBlueU>>8 + yuvBlue)
-}
-
-// clip6 drops six fraction bits and clips.
-func clip6(v int32) uint8 {
-	return uint8(min(max(v>>6, 0), 255))
-}
-
 // yuvToRGB upsamples and converts the planes of a lossy frame.
 func yuvToRGB(m *image.YCbCr) *RGB {
 	w, h := m.Rect.Dx(), m.Rect.Dy()
 	out := NewRGB(w, h)
-	cw := (w + 1) / 2
-	chroma := func(i int) ([]uint8, []uint8) {
-		return m.Cb[i*m.CStride : i*m.CStride+cw], m.Cr[i*m.CStride : i*m.CStride+cw]
-	}
+	cw, ch := (w+1)/2, (h+1)/2
+	u, v := make([]uint8, w), make([]uint8, w)
 	for y := range h {
 		// Each row lies between its own chroma row and the one above or below.
 		near := y / 2
-		far := near - 1 + y%2*2
-		far = min(max(far, 0), (h+1)/2-1)
-		nu, nv := chroma(near)
-		fu, fv := chroma(far)
-		luma := m.Y[y*m.YStride : y*m.YStride+w]
-		yuvRow(out.row(y), luma, nu, nv, fu, fv)
+		far := min(max(near-1+y%2*2, 0), ch-1)
+		near, far = near*m.CStride, far*m.CStride
+		yuvSpread(u, m.Cb[near:near+cw], m.Cb[far:far+cw])
+		yuvSpread(v, m.Cr[near:near+cw], m.Cr[far:far+cw])
+		yuvConvert(out.row(y), m.Y[y*m.YStride:y*m.YStride+w], u, v)
 	}
 	return out
 }
 
-// yuvRow converts one row; n is the chroma row nearer to it, f the farther.
-func yuvRow(dst, luma, nu, nv, fu, fv []uint8) {
-	w := len(luma)
-	yuvPixel(dst, int32(luma[0]), edge(nu[0], fu[0]), edge(nv[0], fv[0]))
-	last := (w - 1) / 2
-	for i := 1; i <= last; i++ {
-		u0, u1 := inner(nu[i-1], nu[i], fu[i-1], fu[i])
-		v0, v1 := inner(nv[i-1], nv[i], fv[i-1], fv[i])
-		yuvPixel(dst[6*i-3:], int32(luma[2*i-1]), u0, v0)
-		yuvPixel(dst[6*i:], int32(luma[2*i]), u1, v1)
+// yuvSpread interpolates a row of chroma from the chroma rows nearer to it and
+// farther from it. At the left and right end there is no chroma to one side.
+func yuvSpread(dst, near, far []uint8) {
+	dst[0] = yuvEdge(near[0], far[0])
+	far = far[:len(near)]
+	a, c := uint32(near[0]), uint32(far[0])
+	for i := 1; i < len(near); i++ {
+		b, d := uint32(near[i]), uint32(far[i])
+		sum := a + b + c + d + 8
+		pair := dst[2*i-1 : 2*i+1]
+		pair[0] = uint8(((sum+2*(b+c))>>3 + a) >> 1)
+		pair[1] = uint8(((sum+2*(a+d))>>3 + b) >> 1)
+		a, c = b, d
 	}
-	if w%2 == 0 {
-		yuvPixel(dst[3*w-3:], int32(luma[w-1]), edge(nu[last], fu[last]), edge(nv[last], fv[last]))
+	if last := len(near) - 1; len(dst)%2 == 0 {
+		dst[len(dst)-1] = yuvEdge(near[last], far[last])
 	}
 }
 
-// edge interpolates where there is no chroma to the side.
-func edge(near, far uint8) int32 {
-	return (3*int32(near) + int32(far) + 2) >> 2
+func yuvEdge(near, far uint8) uint8 {
+	return uint8((3*uint32(near) + uint32(far) + 2) >> 2)
 }
 
-// inner interpolates the two pixels between two chroma columns: the first lies
-// nearer to the left one (nl, fl), the second to the right one (nr, fr).
-func inner(nl, nr, fl, fr uint8) (left, right int32) {
-	a, b, c, d := int32(nl), int32(nr), int32(fl), int32(fr)
-	sum := a + b + c + d + 8
-	left = ((sum+2*(b+c))>>3 + a) >> 1
-	right = ((sum+2*(a+d))>>3 + b) >> 1
-	return left, right
+func yuvConvert(dst, luma, u, v []uint8) {
+	u, v, dst = u[:len(luma)], v[:len(luma)], dst[:3*len(luma)]
+	for x, l := range luma {
+		y, u, v := int32(l)*yuvLuma>>8, int32(u[x]), int32(v[x])
+		px := dst[3*x : 3*x+3 : 3*x+3]
+		px[0] = clip6(y + v*yuvRedV>>8 + yuvRed)
+		px[1] = clip6(y - u*yuvGreenU>>8 - v*yuvGreenV>>8 + yuvGreen)
+		px[2] = clip6(y + u*yuvBlueU>>8 + yuvBlue)
+	}
 }
+
+// clip6 drops six fraction bits and clips.
+func clip6(v int32) uint8 { return clip32(v >> 6) }
