@@ -13,7 +13,8 @@ import (
 // Code is the kind of a dead letter, for programs to sort by.
 type Code string
 
-// Codes of the dead letters that stages write.
+// Codes of the dead letters that stages write, beside those of imaging.Code for
+// pictures that cannot be decoded.
 const (
 	// CodeMissing: the data set names a file that is not there.
 	CodeMissing Code = "missing"
@@ -25,14 +26,12 @@ const (
 	CodeNoCaption Code = "no_caption"
 	// CodeEmptyCaption: a caption without a word.
 	CodeEmptyCaption Code = "empty_caption"
-	// CodeBadCaption: a caption that is no text.
-	CodeBadCaption Code = "bad_caption"
-	// CodeNotAnImage: the content is of no format that can be decoded.
-	CodeNotAnImage Code = "not_an_image"
-	// CodeTooLarge: more pixels than the limit.
-	CodeTooLarge Code = "too_large"
-	// CodeBroken: a picture that is cut off or damaged.
-	CodeBroken Code = "broken_image"
+	// CodeChanged: the picture changed while the run went on.
+	CodeChanged Code = "changed"
+	// CodeTooManyBytes: the file is larger than any picture should be.
+	CodeTooManyBytes Code = "file_too_large"
+	// CodeInternal: a mistake in this program, on this picture.
+	CodeInternal Code = "internal"
 )
 
 // DeadLetter is one input that could not be used, and why. Every input of a

@@ -278,8 +278,8 @@ func TestOpenSaysWhichFile(t *testing.T) {
 func TestDeadLetters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "errors.jsonl")
 	want := []DeadLetter{
-		{Image: "a <b>&\n#.jpg", Stage: "preprocess", Code: CodeBroken, Error: "unexpected end: \"x\""},
-		{Image: "", Stage: "preprocess", Code: CodeNotAnImage, Error: "text"},
+		{Image: "a <b>&\n#.jpg", Stage: "preprocess", Code: CodeUnreadable, Error: "unexpected end: \"x\""},
+		{Image: "", Stage: "preprocess", Code: "unknown_format", Error: "text"},
 	}
 	if err := WriteDeadLetters(path, want); err != nil {
 		t.Fatal(err)

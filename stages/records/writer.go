@@ -3,6 +3,7 @@ package records
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -55,7 +56,7 @@ func NewWriter(out io.Writer, m Meta, opt WriterOptions) (*Writer, error) {
 func bind[R row](w *Writer, out io.Writer, m Meta, toRow func(*Example) R) {
 	options := []parquet.WriterOption{
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
-		parquet.CreatedBy("blipflow", m.Program, ""),
+		parquet.CreatedBy(createdBy(m.Program)),
 		// The smallest and largest picture of a page mean nothing and would be
 		// copied into the footer whole.
 		parquet.SkipPageBounds("pixels"),
@@ -106,4 +107,10 @@ func (w *Writer) Close() error {
 		return fmt.Errorf("close shard after row %d: %w", w.rows, err)
 	}
 	return nil
+}
+
+// createdBy takes the program's name and version apart, as the footer wants it.
+func createdBy(program string) (application, version, build string) {
+	application, version, _ = strings.Cut(program, " ")
+	return application, version, "none"
 }

@@ -1,0 +1,174 @@
+package preprocess
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/blipflow/blipflow/stages/dataset"
+	"github.com/blipflow/blipflow/stages/records"
+	"github.com/blipflow/blipflow/transforms/imaging"
+	"github.com/blipflow/blipflow/transforms/text"
+)
+
+// Stage is the name under which this package writes dead letters.
+const Stage = "preprocess"
+
+// maxFileBytes bounds the file of one picture, which is read into memory whole.
+const maxFileBytes = 1 << 30
+
+// buffers are reused between pictures.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// recipe turns a reference into a row.
+type recipe struct {
+	open      dataset.Opener
+	processor *imaging.Processor
+	decode    imaging.DecodeOptions
+	format    records.PixelFormat
+	text      *Text
+	tokenizer *text.Tokenizer // nil if text is
+}
+
+// outcome is what became of one picture.
+type outcome struct {
+	row     *records.Example     // nil if the picture failed
+	failed  *records.DeadLetter  // nil if it did not
+	dropped []records.DeadLetter // captions without a word
+}
+
+// failure is an error with the code of its dead letter.
+type failure struct {
+	code records.Code
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func deadLetter(uri string, err error) records.DeadLetter {
+	l := records.DeadLetter{Image: uri, Stage: Stage, Code: records.CodeInternal, Error: err.Error()}
+	var f *failure
+	if errors.As(err, &f) {
+		l.Code = f.code
+	} else if code := imaging.Code(err); code != "" {
+		l.Code = records.Code(code)
+	}
+	return l
+}
+
+// cook makes the row of one picture. It never panics: a mistake in this program
+// costs the picture, not the run.
+func (r *recipe) cook(p planned, split string) (o outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			l := deadLetter(p.URI, fmt.Errorf("panic: %v", v))
+			o = outcome{failed: &l}
+		}
+	}()
+	row, dropped, err := r.row(p, split)
+	if err != nil {
+		l := deadLetter(p.URI, err)
+		return outcome{failed: &l}
+	}
+	return outcome{row: row, dropped: dropped}
+}
+
+func (r *recipe) row(p planned, split string) (*records.Example, []records.DeadLetter, error) {
+	row := &records.Example{ImageID: p.ImageID, URI: p.URI, Split: split, ContentHash: p.Hash}
+	dropped, err := r.captions(p, row)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.pixels(p, row); err != nil {
+		return nil, nil, err
+	}
+	return row, dropped, nil
+}
+
+// captions fills in the captions that have words, and reports those without.
+func (r *recipe) captions(p planned, row *records.Example) ([]records.DeadLetter, error) {
+	var dropped []records.DeadLetter
+	for i, caption := range p.Captions {
+		if caption == "" || r.tokenizer != nil && len(r.tokenizer.Encode(caption)) == 0 {
+			dropped = append(dropped, records.DeadLetter{
+				Image: p.URI, Stage: Stage, Code: records.CodeEmptyCaption,
+				Error: fmt.Sprintf("caption %d of %d has no word: %q", i+1, len(p.Captions), caption),
+			})
+			continue
+		}
+		row.Captions = append(row.Captions, caption)
+		if r.tokenizer != nil {
+			row.TokenIDs = append(row.TokenIDs, r.text.encode(r.tokenizer, caption))
+		}
+	}
+	switch {
+	case len(p.Captions) == 0:
+		return nil, &failure{records.CodeNoCaption, errors.New("no caption belongs to the picture")}
+	case len(row.Captions) == 0:
+		return nil, &failure{records.CodeEmptyCaption, fmt.Errorf("none of its %d captions has a word", len(p.Captions))}
+	}
+	return dropped, nil
+}
+
+// pixels reads, decodes and resizes the picture.
+func (r *recipe) pixels(p planned, row *records.Example) error {
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	hash, err := readPicture(r.open, p.URI, buf)
+	if err != nil {
+		return err
+	}
+	if hash != p.Hash {
+		return &failure{records.CodeChanged, errors.New("the file changed while the run went on")}
+	}
+	picture, _, err := imaging.Decode(buf.Bytes(), r.decode)
+	if err != nil {
+		return err
+	}
+	row.Width, row.Height = picture.W, picture.H
+	picture = r.processor.Apply(picture)
+	row.PixelWidth, row.PixelHeight = picture.W, picture.H
+	if r.format != records.Float32 {
+		row.Pixels = picture.Pix
+		return nil
+	}
+	row.Floats = make([]float32, len(picture.Pix))
+	return r.processor.Normalize(row.Floats, picture)
+}
+
+// readPicture copies a picture's bytes into w and returns their SHA-256 in hex.
+func readPicture(open dataset.Opener, uri string, w io.Writer) (hash string, err error) {
+	f, err := open(uri)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "", &failure{records.CodeMissing, errors.New("the file is not there")}
+	case err != nil:
+		return "", &failure{records.CodeUnreadable, plain(err)}
+	}
+	defer f.Close() // only read
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(sum, w), io.LimitReader(f, maxFileBytes+1))
+	switch {
+	case err != nil:
+		return "", &failure{records.CodeUnreadable, plain(err)}
+	case n > maxFileBytes:
+		return "", &failure{records.CodeTooManyBytes, fmt.Errorf("the file is larger than %d bytes", maxFileBytes)}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// plain drops the path from an error: the dead letter names the picture, and a
+// path of this machine would make the same run differ on another.
+func plain(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("%s: %w", pe.Op, pe.Err)
+	}
+	return err
+}
