@@ -29,6 +29,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,6 +55,9 @@ type Program[T any] struct {
 	Presets map[string]func(*T)
 	// Preset is the preset that holds if --preset is not given; may be empty.
 	Preset string
+	// Argument names the setting that a bare argument gives the value of, as in
+	// `command photo.jpg`. Empty means that there are no bare arguments.
+	Argument string
 	// Validate checks the settled values before any work; it may also settle
 	// what depends on other settings. Errors from Bad name their flag.
 	Validate func(*T) error
@@ -113,6 +117,7 @@ func (p Program[T]) Parse(set *flag.FlagSet, args []string, out io.Writer) (T, e
 
 	set.StringVar(&common.log, logFlag, logOff, "log of the runner and its workers: "+strings.Join(logLevels, ", "))
 
+	args = p.nameArgument(set, args)
 	given, err := scan(set, args)
 	if errors.Is(err, flag.ErrHelp) {
 		p.usage(out, set, fields)
@@ -145,6 +150,26 @@ func (p Program[T]) Parse(set *flag.FlagSet, args []string, out io.Writer) (T, e
 		return cfg, ErrDone
 	}
 	return cfg, nil
+}
+
+// nameArgument writes the first bare argument of args as a flag. A second one, or a
+// value that belongs to the flag before it, stays as it is.
+func (p Program[T]) nameArgument(set *flag.FlagSet, args []string) []string {
+	if p.Argument == "" {
+		return args
+	}
+	for i := 0; i < len(args); i++ {
+		name, _, hasValue, isFlag := split(args[i])
+		if !isFlag {
+			args = slices.Clone(args)
+			args[i] = "--" + p.Argument + "=" + args[i]
+			return args
+		}
+		if f := set.Lookup(name); f != nil && !hasValue && !isBool(f) {
+			i++
+		}
+	}
+	return args
 }
 
 // applyPreset puts the preset's values over the defaults. The command line's
