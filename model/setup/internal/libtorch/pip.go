@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/blipflow/blipflow/model/setup/internal/progress"
 )
@@ -37,6 +38,7 @@ func (w wheel) download(ctx context.Context, dir string, p progress.Printer) err
 	pip := exec.CommandContext(ctx, command, w.arguments(dir)...)
 	pip.Env = append(os.Environ(), "TMPDIR="+temporary, "PIP_REQUIRE_VIRTUALENV=false", "PIP_DISABLE_PIP_VERSION_CHECK=1")
 	pip.Stderr = &failure
+	pip.WaitDelay = time.Second
 	title := fmt.Sprintf("fetching %s %s with pip, %d MB, once", w.name, w.version, (w.size+999_999)/1e6)
 	if p.Terminal {
 		p.Say("%s", title)

@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,12 +39,17 @@ const loadProgram = "int main() { return 0; }\n"
 
 // loads makes sure that libtorch and all it is linked with are there, before
 // minutes go into compiling.
-func (b Build) loads(ctx context.Context, dir string) error {
+func (b Build) loads(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp(b.Cache, asidePrefix)
+	if err != nil {
+		return fmt.Errorf("try libtorch: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var whole []string
 	if runtime.GOOS != "darwin" {
 		whole = []string{"-Wl,--no-as-needed"} // or the linker drops what is not called
 	}
-	_, err := b.try(ctx, dir, "load", loadProgram, whole)
+	_, err = b.try(ctx, dir, "load", loadProgram, whole)
 	return err
 }
 

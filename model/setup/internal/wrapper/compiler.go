@@ -61,6 +61,8 @@ func FindCompiler(ctx context.Context, asked string) (Compiler, error) {
 func (c Compiler) run(ctx context.Context, dir string, arguments []string) (messages string, ok bool, err error) {
 	command := exec.CommandContext(ctx, c.Command[0], append(slices.Clone(c.Command[1:]), arguments...)...)
 	command.Dir = dir
+	// Killed, the driver may leave a child that holds the pipe open.
+	command.WaitDelay = time.Second
 	// Messages are read by a program, so in English and without colours.
 	command.Env = append(command.Environ(), "LC_ALL=C", "GCC_COLORS=")
 	var said bytes.Buffer

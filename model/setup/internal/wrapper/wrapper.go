@@ -68,10 +68,20 @@ const (
 )
 
 // Archive returns the compiled wrapper, compiling it unless the cache has it.
-// The caller holds the cache's lock.
+// That libtorch loads is made sure of either way. The caller holds the cache's
+// lock.
 func (b Build) Archive(ctx context.Context) (Archive, error) {
+	if err := os.MkdirAll(b.Cache, 0o777); err != nil {
+		return Archive{}, fmt.Errorf("make the cache: %w", err)
+	}
+	if err := sweep(b.Cache); err != nil {
+		return Archive{}, err
+	}
 	key, err := b.key()
 	if err != nil {
+		return Archive{}, err
+	}
+	if err := b.loads(ctx); err != nil {
 		return Archive{}, err
 	}
 	dir := filepath.Join(b.Cache, key)
@@ -132,12 +142,6 @@ func read(dir string) (Archive, error) {
 
 // compile makes dir, whole or not at all.
 func (b Build) compile(ctx context.Context, dir string) (made Archive, err error) {
-	if err := os.MkdirAll(b.Cache, 0o777); err != nil {
-		return Archive{}, fmt.Errorf("make the cache: %w", err)
-	}
-	if err := sweep(b.Cache); err != nil {
-		return Archive{}, err
-	}
 	aside, err := os.MkdirTemp(b.Cache, asidePrefix)
 	if err != nil {
 		return Archive{}, fmt.Errorf("compile the wrapper: %w", err)
@@ -147,9 +151,6 @@ func (b Build) compile(ctx context.Context, dir string) (made Archive, err error
 		return Archive{}, err
 	}
 	if err := os.WriteFile(filepath.Join(aside, unit), []byte(unitText), 0o666); err != nil {
-		return Archive{}, err
-	}
-	if err := b.loads(ctx, aside); err != nil {
 		return Archive{}, err
 	}
 	made = Archive{Standard: b.Library.Standard, Compiler: b.Compiler.Version}

@@ -291,6 +291,20 @@ func TestArchiveFails(t *testing.T) {
 	}
 }
 
+// A wrapper from the cache does not hide that this libtorch does not load.
+func TestCachedArchiveStillLoads(t *testing.T) {
+	b := smallBuild(t, "g++")
+	if _, err := b.Archive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(b.Library.Lib(), "libtorch_cpu.so")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Archive(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot find -ltorch_cpu") {
+		t.Errorf("a libtorch that is gone gives %v", err)
+	}
+}
+
 func TestArchiveInterrupted(t *testing.T) {
 	b := smallBuild(t, "g++")
 	ctx, cancel := context.WithCancel(t.Context())
