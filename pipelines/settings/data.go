@@ -70,7 +70,6 @@ const DemoDataset = "demo"
 
 // Data are the settings of every pipeline that preprocesses a data set.
 type Data struct {
-	Pictures
 	Dataset      string              `flag:"dataset" usage:"folder of pictures with metadata.jsonl or captions.csv, or demo for drawn ones"`
 	DemoPictures int                 `flag:"demo_pictures" usage:"number of pictures to draw for --dataset=demo"`
 	DemoSeed     uint64              `flag:"demo_seed" usage:"seed of the drawn pictures"`
@@ -80,6 +79,7 @@ type Data struct {
 	ShardSizeMB  int64               `flag:"shard_size_mb" usage:"size of a shard before compression, in MiB"`
 	PixelFormat  records.PixelFormat `flag:"pixel_format" usage:"how pixels are stored" choices:"uint8,float32"`
 	Workers      int                 `flag:"preprocessing_num_workers" usage:"pictures that a process works on at a time; 0 is one a processor"`
+	Pictures
 }
 
 // DefaultData are the defaults of Data.

@@ -10,8 +10,6 @@ import (
 
 func init() {
 	register.DoFn1x1[[]byte, string](&doneFn{})
-	register.DoFn2x1[string, func(string), error](&filesFn{})
-	register.Emitter1[string]()
 }
 
 // Run adds the job to a pipeline. It returns a PCollection of one string, the
@@ -58,27 +56,3 @@ type doneFn struct {
 
 // ProcessElement returns the folder of the shards.
 func (fn *doneFn) ProcessElement([]byte) string { return fn.Output }
-
-// Files returns the paths of a split's shards, an element each, out of what Run
-// returned.
-func Files(s beam.Scope, split string, folders beam.PCollection) beam.PCollection {
-	s = s.Scope("preprocess.Files")
-	return beam.Reshuffle(s, beam.ParDo(s, &filesFn{Split: split}, folders))
-}
-
-// filesFn lists the shards of a split.
-type filesFn struct {
-	Split string
-}
-
-// ProcessElement emits the paths of the shards in a folder.
-func (fn *filesFn) ProcessElement(folder string, emit func(string)) error {
-	m, err := ReadManifest(folder)
-	if err != nil {
-		return err
-	}
-	for _, file := range m.Files(fn.Split) {
-		emit(file)
-	}
-	return nil
-}
