@@ -63,7 +63,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "setup: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	said, err := setUp(ctx, request{
 		libtorch:   os.Getenv("LIBTORCH"),

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -89,7 +88,8 @@ func (b Build) compileStubbing(ctx context.Context, dir string, made *Archive) e
 	if err != nil {
 		return err
 	}
-	title := fmt.Sprintf("compiling gotch's C++ wrapper against libtorch %s with %s, one to three minutes, once", b.Library.Version, filepath.Base(b.Compiler.Command[0]))
+	// Short enough that the line with the time fits into 80 columns.
+	title := fmt.Sprintf("compiling gotch's wrapper against libtorch %s, 1-3 minutes, once", b.Library.Version)
 	start := time.Now()
 	err = b.Progress.While(title, nil, func() error {
 		return b.rounds(ctx, dir, stubs)
