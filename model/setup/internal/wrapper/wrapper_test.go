@@ -105,6 +105,20 @@ func TestStub(t *testing.T) {
 // three functions, with the compiler named.
 func smallBuild(t *testing.T, compiler string) Build {
 	t.Helper()
+	b := unlinkedBuild(t, compiler)
+	lib := b.Library.Lib()
+	for _, name := range []string{"torch_cpu", "c10"} {
+		out, err := exec.Command(compiler, "-shared", "-fPIC", "-o", filepath.Join(lib, "lib"+name+".so"), filepath.Join(lib, name+".cpp")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	return b
+}
+
+// unlinkedBuild is a smallBuild whose libtorch has no shared libraries yet.
+func unlinkedBuild(t *testing.T, compiler string) Build {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("the small library is made as Linux wants it")
 	}
@@ -127,12 +141,6 @@ func smallBuild(t *testing.T, compiler string) Build {
 	}
 	if err := headers.Write(dir); err != nil {
 		t.Fatal(err)
-	}
-	for _, name := range []string{"torch_cpu", "c10"} {
-		out, err := exec.Command(compiler, "-shared", "-fPIC", "-o", filepath.Join(dir, "lib", "lib"+name+".so"), filepath.Join(dir, "lib", name+".cpp")).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
 	}
 	return Build{
 		Sources:  sources,
@@ -219,7 +227,7 @@ func TestArchiveIsCached(t *testing.T) {
 			}
 		},
 	} {
-		changed := smallBuild(t, "g++")
+		changed := unlinkedBuild(t, "g++")
 		change(&changed)
 		key := mustKey(t, changed)
 		for other, k := range keys {
