@@ -1,6 +1,9 @@
 package demo
 
-import "image/color"
+import (
+	"image/color"
+	"math"
+)
 
 // unit is the number of layout units in a pixel: positions and radii are whole
 // sixteenths of a pixel, fine enough that edges fall anywhere in a pixel.
@@ -24,10 +27,10 @@ type Scene struct {
 	slant       point         // the direction in which it does
 }
 
-// Sides of a picture in pixels.
+// Sides of a picture: the width in pixels, the height in hundredths of it.
 const (
-	minSide = 128
-	maxSide = 192
+	minWidth, maxWidth   = 128, 192
+	minHeight, maxHeight = 85, 115
 )
 
 // NewScene returns the scene of an index in the data set of a seed.
@@ -35,8 +38,7 @@ func NewScene(seed, index uint64) Scene {
 	r := newRandom(seed, index)
 	s := Scene{
 		seed: seed, index: index,
-		Width:  r.between(minSide, maxSide),
-		Height: r.between(minSide, maxSide),
+		Width: r.between(minWidth, maxWidth),
 		Facts: Facts{
 			Shape:  pick(r, shapes),
 			Colour: pick(r, colours),
@@ -45,6 +47,7 @@ func NewScene(seed, index uint64) Scene {
 			Place:  pick(r, places),
 		},
 	}
+	s.Height = s.Width * r.between(minHeight, maxHeight) / 100
 	s.paint(r)
 	s.radius = s.pickRadius(r)
 	s.centres = s.layOut(r)
@@ -84,22 +87,15 @@ func vary(r *random, level uint8, off int) uint8 {
 	return uint8(min(255, max(0, int(level)+r.between(-off, off))))
 }
 
-// pickRadius returns the radius of the figures. It is a share of the shorter
-// side, so that shapes look alike in size after a resize to a fixed square.
-// Three or four big ones have to fit where one or two may be bigger.
+// pickRadius returns the radius of the figures. It is a share of the geometric
+// mean of the sides, so that a figure covers the same share of the picture
+// whatever its sides, also after a resize to a square.
 func (s *Scene) pickRadius(r *random) int {
-	var perMille int
-	switch {
-	case s.Size == Big && s.Count > 2:
-		perMille = r.between(128, 136)
-	case s.Size == Big:
-		perMille = r.between(170, 200)
-	case s.Count > 2:
-		perMille = r.between(90, 98)
-	default:
-		perMille = r.between(100, 118)
+	perMille := r.between(85, 91)
+	if s.Size == Big {
+		perMille = r.between(119, 126)
 	}
-	return min(s.Width, s.Height) * unit * perMille / 1000
+	return int(math.Sqrt(float64(s.Width*s.Height))) * unit * perMille / 1000
 }
 
 // box is a rectangle in layout units, its ends included.

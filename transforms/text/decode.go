@@ -70,13 +70,24 @@ func (t *Tokenizer) Decode(ids []int32, o DecodeOptions) string {
 type cleaner []struct{ old, new string }
 
 func (c cleaner) clean(s string) string {
-	if !strings.Contains(s, " ") {
-		return s // all of them begin with a space
+	if !mayApply(s) {
+		return s
 	}
 	for _, r := range c {
 		s = strings.ReplaceAll(s, r.old, r.new)
 	}
 	return s
+}
+
+// mayApply reports whether a space in s is followed by a character that follows
+// it in one of the replacements. In most words it is not.
+func mayApply(s string) bool {
+	for i := range len(s) - 1 {
+		if s[i] == ' ' && strings.IndexByte(".?!,'nd", s[i+1]) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // The replacements of tokenizers (decoders/wordpiece.rs) and of transformers
