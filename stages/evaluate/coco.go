@@ -22,6 +22,9 @@ type Reference struct {
 	Names []string
 	// Captions are the references, one at least.
 	Captions []string
+	// Place orders the pictures as their source does. The reference tokeniser
+	// looks past the end of a caption, so that the order can matter.
+	Place string
 }
 
 // Errors of reading references and predictions.
@@ -149,27 +152,33 @@ func appendTo[T any](to *[]T) func(*json.Decoder) error {
 	}
 }
 
-// coco gathers annotations by picture. Pictures without any are left out.
+// coco gathers annotations by picture, in the order of the pictures. Pictures
+// without any are left out.
 func coco(images []jsonImage, annotations []jsonAnnotation) ([]Reference, error) {
-	names := make(map[id]string, len(images))
-	for _, m := range images {
-		names[m.ID] = m.FileName
-	}
 	at := make(map[id]int, len(images))
-	var refs []Reference
+	refs := make([]Reference, 0, len(images))
+	place := func(x id, name string) int {
+		n, known := at[x]
+		if !known {
+			n = len(refs)
+			at[x] = n
+			refs = append(refs, Reference{ID: string(x), Names: without(name)})
+		}
+		return n
+	}
+	for _, m := range images {
+		if m.ID != "" {
+			place(m.ID, m.FileName)
+		}
+	}
 	for i, a := range annotations {
 		if a.ImageID == "" || a.Caption == nil {
 			return nil, fmt.Errorf("%w: annotation %d lacks its image_id or caption", ErrFormat, i)
 		}
-		n, known := at[a.ImageID]
-		if !known {
-			n = len(refs)
-			at[a.ImageID] = n
-			refs = append(refs, Reference{ID: string(a.ImageID), Names: without(names[a.ImageID])})
-		}
+		n := place(a.ImageID, "")
 		refs[n].Captions = append(refs[n].Captions, *a.Caption)
 	}
-	return refs, nil
+	return slices.DeleteFunc(refs, func(r Reference) bool { return len(r.Captions) == 0 }), nil
 }
 
 // without is names less the empty ones.
