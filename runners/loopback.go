@@ -2,7 +2,6 @@ package runners
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -20,18 +19,14 @@ func serveLoopback(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve as loopback worker: %w", err)
 	}
-	binary, err := os.CreateTemp("", "blipflow-worker-*")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("serve as loopback worker: %w", err), worker.Stop(ctx))
-	}
 	restore := setAll(map[*string]string{
 		jobopts.EnvironmentType:   "EXTERNAL",
 		jobopts.EnvironmentConfig: worker.EnvironmentConfig(ctx),
-		jobopts.WorkerBinary:      binary.Name(),
+		jobopts.WorkerBinary:      os.DevNull, // has to be named, and is never started
 	})
 	return func() error {
 		restore()
-		return errors.Join(worker.Stop(ctx), binary.Close(), os.Remove(binary.Name()))
+		return worker.Stop(ctx)
 	}, nil
 }
 

@@ -68,7 +68,7 @@ func (j *Job) setUp() error {
 	switch {
 	case err == nil && m.Settings == j.settings && m.whole():
 		j.complete = m
-		return nil
+		return os.RemoveAll(j.work) // of a run that died at the very end
 	case err != nil && !errors.Is(err, ErrIncomplete):
 		// A manifest that cannot be read says nothing: make the shards anew.
 		if err := os.Remove(filepath.Join(j.output, ManifestName)); err != nil {
