@@ -3,10 +3,10 @@
 //
 // # Behaviour
 //
-// Every function is pure and works on one picture in memory. There is no
-// network, no file and no global state but the handle of libjpeg-turbo, which
-// is looked for once per process. All functions may be called from many
-// goroutines at once.
+// Every function works on one picture in memory, and what it gives depends on
+// its arguments and on which JPEG decoder there is. Only [LoadProcessor] reads
+// files; libjpeg-turbo is looked for once per process. All functions may be
+// called from many goroutines at once.
 //
 // The model is Pillow 12 as the reference's PIL image processor uses it:
 //
@@ -35,11 +35,11 @@
 // system's libturbojpeg (2.0 or newer) at run time if there is one and then
 // agrees with Pillow bit for bit. Without it, image/jpeg does the entropy
 // decoding and the inverse transform, and this package upsamples and converts
-// colours by libjpeg's rule: the mean absolute difference is then well under
-// one level, though single samples differ by a few. [Info.Decoder] says which
-// of the two was used; [JPEGLibrary] says which one is there. The Go decoder
-// also refuses some files that libjpeg-turbo reads: arithmetic coding, some
-// damaged streams.
+// colours by libjpeg's rule: samples then differ by up to 3 levels, by under a
+// quarter of a level on average. [Info.Decoder] says which of the two was used; [JPEGLibrary] says which one is there. image/jpeg also
+// refuses files that libjpeg-turbo reads: arithmetic coding, CMYK with
+// subsampled colour, rare subsampling ratios, some progressive files with
+// restart markers, and most damaged streams.
 //
 // # Differences from Pillow
 //
@@ -63,8 +63,10 @@
 //     Pillow, or the other way round; so are a few of those that lack just
 //     their last bytes.
 //   - BMP with run-length coding may skip pixels, which Pillow refuses.
-//   - TIFF with two-dimensional G3 fax coding or compressed as ZSTD,
-//     LZMA, WebP, old-style JPEG or SGI log, BigTIFF, and CIE L*a*b* are refused with ErrUnsupported.
+//   - TIFF with two-dimensional G3 fax coding or compressed as ZSTD, LZMA, WebP,
+//     old-style JPEG or SGI log, JPEG with an alpha channel in it, BigTIFF, and
+//     CIE L*a*b* are refused with ErrUnsupported.
+//   - Colour profiles are not applied; Pillow does not apply them either.
 //
 // # Errors
 //

@@ -39,15 +39,16 @@ func exifOrientation(exif []byte) int {
 	return d.orientation()
 }
 
-// orientation returns the tag's value, or 0. Pillow takes a value of type byte
-// for text and so do not we look at it.
+// orientation returns the tag's value, or 0 if there is no such tag of a type
+// that holds whole numbers. A value out of range comes back as 1: it turns
+// nothing, but keeps XMP from being asked, as in Pillow.
 func (d *ifd) orientation() int {
 	switch d.entries[tagOrientation].typ {
 	case typeShort, typeLong, typeSShort, typeSLong:
-		if v := d.uint(tagOrientation, 0); v <= 8 {
+		if v := d.uint(tagOrientation, 0); v >= 1 && v <= 8 {
 			return int(v)
 		}
-		return 1 // a value out of range hides XMP, and turns nothing
+		return 1
 	}
 	return 0
 }

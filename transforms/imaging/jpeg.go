@@ -205,8 +205,9 @@ func decodeJPEGGo(data []byte, h *jpegHeader, sense cmykSense) (*RGB, error) {
 		for y := range h.height {
 			pix = append(pix, m.Pix[y*m.Stride:y*m.Stride+4*h.width]...)
 		}
-		_ = sense
-		return &RGB{W: h.width, H: h.height, Pix: fromCMYK(pix, cmykPlain)}, nil
+		// image/jpeg has inverted the samples, as Adobe's need it.
+		stored := map[cmykSense]cmykSense{cmykInverted: cmykPlain, cmykPlain: cmykInverted}[sense]
+		return &RGB{W: h.width, H: h.height, Pix: fromCMYK(pix, stored)}, nil
 	}
 	out, _ := fromImage(img, limits{})
 	return out, nil

@@ -34,7 +34,6 @@ const TurboLibraryEnv = "BLIPFLOW_LIBTURBOJPEG"
 
 // turboLib is libturbojpeg, loaded.
 type turboLib struct {
-	path       string
 	create     func() unsafe.Pointer
 	destroy    func(handle unsafe.Pointer) int32
 	decompress func(handle unsafe.Pointer, jpeg *byte, size uintptr, dst *byte, w, pitch, h, format, flags int32) int32
@@ -66,7 +65,7 @@ func loadTurbo() (*turboLib, error) {
 			failed = append(failed, err)
 			continue
 		}
-		lib := &turboLib{path: name}
+		lib := new(turboLib)
 		if err := lib.bind(handle); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", name, err))
 			continue

@@ -112,17 +112,16 @@ func (f *pngFile) take(c pngChunk, sum []byte, l limits) error {
 		return corruptf("%q chunk before the header", c.kind)
 	}
 	to := map[string]*pngChunk{"IHDR": &f.header, "PLTE": &f.palette, "tRNS": &f.transparency}[c.kind]
-	if to != nil && len(f.pixels) == 0 {
+	if to != nil && len(f.pixels) == 0 { // too late behind the pixel data
 		if c.sum() != binary.BigEndian.Uint32(sum) {
 			return corruptf("checksum of the %s chunk", c.kind)
 		}
 		*to = c
-	}
-	switch c.kind {
-	case "IHDR":
-		if len(f.pixels) == 0 {
+		if to == &f.header {
 			return f.readHeader(l)
 		}
+	}
+	switch c.kind {
 	case "eXIf":
 		f.meta.exif = c.data
 	case "tEXt", "zTXt", "iTXt":

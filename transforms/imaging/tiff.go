@@ -228,6 +228,11 @@ func (f *tiffFile) parseBlocks() error {
 	if need := int64(across) * int64(down) * int64(planes); need > int64(len(f.offsets)) {
 		return corruptf("%d strips or tiles, %d are needed", len(f.offsets), need)
 	}
+	// A file that claims more than it has is refused before it costs memory.
+	raw := (int64(f.width)*int64(f.samples)*int64(f.bits) + 7) / 8 * int64(f.height)
+	if f.compression == tiffRaw && raw > int64(len(f.data)) {
+		return truncatedf("%d bytes of pixels in a file of %d", raw, len(f.data))
+	}
 	return nil
 }
 
