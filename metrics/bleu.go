@@ -23,7 +23,7 @@ func (m *Matches) Merge(o Matches) {
 
 // matches compares the counter's prediction with its references.
 func (c *counter) matches() Matches {
-	best := resize(&c.best, len(c.texts))
+	best := resize(&c.best, len(c.ngrams))
 	clear(best)
 	for i := range c.references {
 		for _, g := range c.references[i].grams {

@@ -26,13 +26,13 @@ func (d *DocumentFrequencies) add(c *counter) {
 		d.Counts = map[string]int64{}
 	}
 	d.Images++
-	seen := resize(&c.best, len(c.texts))
+	seen := resize(&c.best, len(c.ngrams))
 	clear(seen)
 	for i := range c.references {
 		for _, g := range c.references[i].grams {
 			if seen[g.id] == 0 {
 				seen[g.id] = 1
-				d.Counts[c.texts[g.id]]++
+				d.Counts[c.lexicon.text(c.ngrams[g.id])]++
 			}
 		}
 	}
@@ -61,18 +61,18 @@ type CiderScores struct {
 // spaces between, under the frequencies of a whole set. It only reads d.
 func (d *DocumentFrequencies) Cider(prediction string, references []string) CiderScores {
 	var s CiderScores
-	withCounter(prediction, references, func(c *counter) { s = d.score(c) })
+	withCounter(prediction, references, func(c *counter) { s = c.cider(d.weigh(c)) })
 	return s
 }
 
-// score works on the counter's picture. Sums run over n-grams as they first
-// appear in a caption, the order of Python's dictionaries.
-func (d *DocumentFrequencies) score(c *counter) CiderScores {
+// cider scores the counter's picture with the given inverse document frequency
+// of each n-gram. Sums run over n-grams as they first appear in a caption, the
+// order of Python's dictionaries.
+func (c *counter) cider(weights []float64) CiderScores {
 	if len(c.references) == 0 {
 		return CiderScores{}
 	}
-	weights := d.weigh(c)
-	vector := resize(&c.vector, len(c.texts))
+	vector := resize(&c.vector, len(c.ngrams))
 	clear(vector)
 	norms := lengths(&c.prediction, weights)
 	var clipped, plain [maxOrder]float64
@@ -103,10 +103,10 @@ func (d *DocumentFrequencies) score(c *counter) CiderScores {
 // weigh returns the inverse document frequency of each n-gram of a counter. An
 // n-gram that no reference has counts as if one picture had it.
 func (d *DocumentFrequencies) weigh(c *counter) []float64 {
-	weights := resize(&c.weights, len(c.texts))
+	weights := resize(&c.weights, len(c.ngrams))
 	all := math.Log(float64(max(1, d.Images)))
-	for id, text := range c.texts {
-		weights[id] = all - math.Log(float64(max(1, d.Counts[text])))
+	for id, key := range c.ngrams {
+		weights[id] = all - math.Log(float64(max(1, d.Counts[c.lexicon.text(key)])))
 	}
 	return weights
 }

@@ -85,12 +85,15 @@ func validate(items []Item) error {
 
 // scoring is one call of Score under way.
 type scoring struct {
-	items  []Item
-	opts   Options
-	follow []Item // by item: the captions after it, see following
-	tokens []segment
-	images []ImageScores
-	total  statistics
+	items   []Item
+	opts    Options
+	follow  []neighbours // by item; nil if each caption is tokenised alone
+	tokens  []segment
+	images  []ImageScores
+	lexicon lexicon
+	df      *frequencyTable
+	places  [][]uint32 // by item: its n-grams in df
+	total   statistics
 }
 
 // segment is an item after tokenisation.
@@ -99,12 +102,14 @@ type segment struct {
 	references []string
 }
 
+// neighbours are the captions that the reference reads after an item's.
+type neighbours struct{ prediction, reference string }
+
 // statistics are what one worker adds up.
 type statistics struct {
 	bleu  BleuStats
 	rouge RougeStats
 	sacre SacreBleuStats
-	df    DocumentFrequencies
 	cider CiderStats
 }
 
@@ -112,7 +117,6 @@ func (s *statistics) merge(o *statistics) {
 	s.bleu.Merge(o.bleu)
 	s.rouge.Merge(o.rouge)
 	s.sacre.Merge(o.sacre)
-	s.df.Merge(o.df)
 	s.cider.Merge(o.cider)
 }
 
@@ -123,38 +127,34 @@ func newScoring(items []Item, opts Options) *scoring {
 		tokens: make([]segment, len(items)),
 		images: make([]ImageScores, len(items)),
 	}
+	if opts.Skip&CIDER == 0 {
+		s.df, s.places = new(frequencyTable), make([][]uint32, len(items))
+	}
 	if !opts.EachAlone {
 		s.follow = following(items)
 	}
 	return s
 }
 
-// following finds, for each item, the next prediction and the next reference of
-// the items after it, blank ones left out.
-func following(items []Item) []Item {
-	out := make([]Item, len(items))
-	var next Item
-	next.References = []string{""}
+// following finds what comes after each item's prediction and after its last
+// reference, as package ptb wants it.
+func following(items []Item) []neighbours {
+	out := make([]neighbours, len(items))
+	var next neighbours
 	for i := len(items) - 1; i >= 0; i-- {
 		out[i] = next
-		if p := items[i].Prediction; !ptb.Blank(p) {
-			next.Prediction = p
-		}
-		for _, r := range items[i].References {
-			if !ptb.Blank(r) {
-				next.References = []string{r}
-				break
-			}
+		next.prediction = ptb.Before(items[i].Prediction, next.prediction)
+		for j := len(items[i].References) - 1; j >= 0; j-- {
+			next.reference = ptb.Before(items[i].References[j], next.reference)
 		}
 	}
 	return out
 }
 
-// tokenize fills in an item's segment.
+// tokenize tokenises an item.
 func (s *scoring) tokenize(i int) segment {
 	it := s.items[i]
 	seg := segment{references: make([]string, len(it.References))}
-	var after Item
 	if s.opts.EachAlone {
 		seg.prediction = ptb.Tokenize(it.Prediction)
 		for j, r := range it.References {
@@ -162,15 +162,12 @@ func (s *scoring) tokenize(i int) segment {
 		}
 		return seg
 	}
-	after = s.follow[i]
-	seg.prediction = ptb.TokenizeBefore(it.Prediction, after.Prediction)
-	next := after.References[0]
+	next := s.follow[i]
+	seg.prediction = ptb.TokenizeBefore(it.Prediction, next.prediction)
 	for j := len(it.References) - 1; j >= 0; j-- {
 		r := it.References[j]
-		seg.references[j] = ptb.TokenizeBefore(r, next)
-		if !ptb.Blank(r) {
-			next = r
-		}
+		seg.references[j] = ptb.TokenizeBefore(r, next.reference)
+		next.reference = ptb.Before(r, next.reference)
 	}
 	return seg
 }
@@ -195,17 +192,16 @@ func (s *scoring) firstPass() {
 			image.RougeL = known(sum.rouge.Add(seg.prediction, seg.references))
 		}
 		if s.opts.Skip&CIDER == 0 {
-			sum.df.add(c)
+			s.places[i] = s.df.add(c)
 		}
 	})
 }
 
 // secondPass scores CIDEr.
 func (s *scoring) secondPass() {
-	df := &s.total.df
 	s.each(func(i int, c *counter, sum *statistics) {
 		c.load(s.tokens[i].prediction, s.tokens[i].references)
-		scores := df.score(c)
+		scores := c.cider(s.df.weigh(c, s.places[i], len(s.items)))
 		s.images[i].setCider(scores)
 		sum.cider.Add(scores)
 	})
@@ -227,14 +223,14 @@ func (s *scoring) each(do func(i int, c *counter, sum *statistics)) {
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			var c counter
+			c := newCounter(&s.lexicon)
 			for {
 				from := int(taken.Add(chunk)) - chunk
 				if from >= len(s.items) {
 					return
 				}
 				for i := from; i < min(from+chunk, len(s.items)); i++ {
-					do(i, &c, &sums[w])
+					do(i, c, &sums[w])
 				}
 			}
 		})

@@ -50,11 +50,20 @@ import (
 func Tokenize(caption string) string { return TokenizeBefore(caption, "") }
 
 // TokenizeBefore is Tokenize for a caption that is followed by another one in
-// the text that the reference would read. Blank captions between them are to be
-// left out; "" means that none follows.
+// the text that the reference would read. Before returns what to hand it where
+// blank captions come between; "" means that nothing follows.
 func TokenizeBefore(caption, next string) string {
 	caption = unbreak(caption)
 	return tokenize(caption+"\n"+opening(caption, next), len(caption))
+}
+
+// Before returns what follows the caption before this one, for TokenizeBefore:
+// this one, or if it is blank the next one and the mark of a gap.
+func Before(caption, next string) string {
+	if strings.IndexFunc(caption, func(r rune) bool { return !isGap(r) && !isBreak(r) }) >= 0 {
+		return caption
+	}
+	return " " + strings.TrimLeftFunc(next, isGap)
 }
 
 // TokenizeAll tokenises captions as the reference does when it is given them in
@@ -64,29 +73,28 @@ func TokenizeAll(captions []string) []string {
 	next := ""
 	for i := len(captions) - 1; i >= 0; i-- {
 		out[i] = TokenizeBefore(captions[i], next)
-		if !Blank(captions[i]) {
-			next = captions[i]
-		}
+		next = Before(captions[i], next)
 	}
 	return out
 }
 
-// Blank reports whether a caption holds nothing but spaces and line breaks.
-func Blank(caption string) bool {
-	return strings.IndexFunc(caption, func(r rune) bool { return !isGap(r) && !isBreak(r) }) < 0
-}
-
-// opening returns as much of the next caption as can matter to this one: its
-// first word, if this one ends in a dot.
+// opening returns as much of the next caption as can matter to this one: if this
+// one ends in a dot, its first word, or all of it if that may be a tag. Of gaps
+// before it, one is as good as many.
 func opening(caption, next string) string {
 	if next == "" || !strings.HasSuffix(strings.TrimRightFunc(caption, isGap), ".") {
 		return ""
 	}
-	next = strings.TrimLeftFunc(unbreak(next), isGap)
-	if end := strings.IndexFunc(next, isGap); end >= 0 {
-		next = next[:end]
+	next = unbreak(next)
+	word := strings.TrimLeftFunc(next, isGap)
+	gap := ""
+	if len(word) < len(next) {
+		gap = " "
 	}
-	return next + "\n"
+	if end := strings.IndexFunc(word, isGap); end >= 0 && word[0] != '<' {
+		word = word[:end]
+	}
+	return gap + word + "\n"
 }
 
 // isBreak reports whether the reference takes r for the end of a line.
