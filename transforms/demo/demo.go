@@ -12,8 +12,8 @@
 // wholly inside the picture. Scenes of different indices are drawn
 // independently, so any part of the index range can be held out as unseen.
 //
-// Drawing uses integers only: the same seed and index give the same pixels on
-// every platform. The JPEG bytes that [Write] produces depend on the standard
+// Drawing uses integers and correctly rounded square roots only: the same seed
+// and index give the same pixels on every platform. The JPEG bytes that [Write] produces depend on the standard
 // library's encoder and so are the same for one version of Go only.
 //
 // Every caption states count, colour and shape, and some state size and place
@@ -22,8 +22,8 @@
 //
 // # Limits
 //
-// The vocabulary is about sixty English words in lower case. Pictures are 128
-// to 192 pixels on a side and rarely square.
+// The vocabulary is about forty English words in lower case. Pictures are 128 to
+// 192 pixels wide, 85 to 115 hundredths of that high, and so rarely square.
 package demo
 
 // Shape is one of the kinds of figure that are drawn.

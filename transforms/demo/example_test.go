@@ -15,12 +15,12 @@ func ExampleScene_Captions() {
 		fmt.Println(caption)
 	}
 	// Output:
-	// (183,181)
-	// two small orange stars on the left
-	// a picture of two small orange stars
-	// two small orange stars on the left of the picture
-	// there are two small orange stars on the left
-	// a drawing with two orange stars on the left
+	// (183,175)
+	// two big purple stars at the top
+	// a picture of two big purple stars
+	// two big purple stars at the top of the picture
+	// there are two big purple stars at the top
+	// a drawing with two purple stars at the top
 }
 
 func ExampleParse() {
@@ -30,10 +30,13 @@ func ExampleParse() {
 }
 
 func ExampleScore() {
-	truths := []demo.Facts{demo.NewScene(1, 0).Facts, demo.NewScene(1, 1).Facts}
+	truths := []demo.Facts{
+		{Shape: demo.Star, Colour: demo.Orange, Count: 2},
+		{Shape: demo.Ring, Colour: demo.Black, Count: 1},
+	}
 	accuracy, err := demo.Score([]string{"two orange stars", "a blue ring"}, truths)
 	fmt.Println(accuracy, err)
-	// Output: exact 50.0 % (shape 50.0 %, colour 50.0 %, count 50.0 %) of 2 captions <nil>
+	// Output: exact 50.0 % (shape 100.0 %, colour 50.0 %, count 100.0 %) of 2 captions <nil>
 }
 
 func ExampleWrite() {

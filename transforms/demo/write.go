@@ -39,8 +39,9 @@ var ErrOccupied = errors.New("folder exists and does not hold this demo data set
 // marker is the file in which a finished folder says how it was made, and
 // drawing the version of the pictures and captions: raise it when they change.
 const (
-	marker  = "demo.json"
-	drawing = 1
+	marker   = "demo.json"
+	metadata = "metadata.jsonl"
+	drawing  = 1
 )
 
 // made is the content of the marker.
@@ -113,7 +114,20 @@ func holds(dir string, o Options) (bool, error) {
 	if !bytes.Equal(have, want) {
 		return false, ErrOccupied
 	}
-	return true, nil
+	return true, complete(dir, o)
+}
+
+// complete fails if files of a data set were taken away after it was written.
+func complete(dir string, o Options) error {
+	pictures, err := os.ReadDir(filepath.Join(dir, "images"))
+	if err != nil {
+		return err
+	}
+	if len(pictures) != o.Pictures {
+		return fmt.Errorf("%d pictures of %d are there: remove the folder to have it written again", len(pictures), o.Pictures)
+	}
+	_, err = os.Stat(filepath.Join(dir, metadata))
+	return err
 }
 
 func (o Options) marker() ([]byte, error) {
@@ -157,7 +171,7 @@ func fill(dir string, o Options) error {
 	if err := writePictures(dir, o); err != nil {
 		return err
 	}
-	if err := writeMetadata(filepath.Join(dir, "metadata.jsonl"), o); err != nil {
+	if err := writeMetadata(filepath.Join(dir, metadata), o); err != nil {
 		return err
 	}
 	b, err := o.marker()

@@ -109,6 +109,12 @@ func TestWriteAgain(t *testing.T) {
 	if data, err := os.ReadFile(kept); err != nil || string(data) != "kept" {
 		t.Errorf("written again: %v", err)
 	}
+	if err := os.Remove(kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(dir, o); err == nil {
+		t.Error("no error for a data set with a picture missing")
+	}
 	o.Seed = 2
 	if err := Write(dir, o); !errors.Is(err, ErrOccupied) {
 		t.Errorf("another data set: %v, want %v", err, ErrOccupied)

@@ -46,8 +46,8 @@ func (t *Tokenizer) addTokens() error {
 // addToken enters one token. A token entered twice keeps its first form, and is
 // special if it is so in either.
 func (t *Tokenizer) addToken(a AddedToken) error {
-	if a.Content == "" {
-		return fmt.Errorf("%w: an added token is empty", ErrVocabulary)
+	if a.Content == "" || !utf8.ValidString(a.Content) {
+		return fmt.Errorf("%w: the added token %q is empty or not valid UTF-8", ErrVocabulary, a.Content)
 	}
 	id, known := t.ids[a.Content]
 	if !known {

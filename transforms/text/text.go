@@ -35,6 +35,9 @@
 //   - A special token that is also looked for in normalised text is left out of
 //     decoded text whatever its normalised form; the reference shows it where
 //     that differs from its content.
+//   - A token that is looked for in normalised text decodes to its normalised
+//     form, as in tokenizers 0.23; 0.22, which transformers 4.57 uses, shows its
+//     content.
 //   - The slow tokenizer of transformers 4 (BertTokenizer there, without "Fast")
 //     has other Unicode tables and a final sigma of its own; it is not followed.
 //
@@ -52,12 +55,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Errors that can be told apart with errors.Is.
 var (
 	// ErrVocabulary says that a vocabulary is not usable: a token twice, an id
-	// without a token, a special token missing, too many tokens.
+	// without a token, the unknown token missing, too many tokens, invalid UTF-8.
 	ErrVocabulary = errors.New("unusable vocabulary")
 	// ErrUnsupported says that a tokenizer file describes something other than a
 	// BERT WordPiece tokenizer.
@@ -216,6 +220,9 @@ func New(vocab []string, o Options) (*Tokenizer, error) {
 		ids: make(map[string]int32, len(vocab)),
 	}
 	for i, token := range vocab {
+		if !utf8.ValidString(token) {
+			return nil, fmt.Errorf("%w: token %d, %q, is not valid UTF-8", ErrVocabulary, i, token)
+		}
 		if first, twice := t.ids[token]; twice {
 			return nil, fmt.Errorf("%w: token %q has the ids %d and %d", ErrVocabulary, token, first, i)
 		}

@@ -154,6 +154,8 @@ func TestNewErrors(t *testing.T) {
 		{"no unknown", []string{"a"}, Options{}, ErrVocabulary, `"[UNK]" is not in it`},
 		{"other unknown", []string{"[UNK]"}, Options{Names: Names{Unknown: "<unk>"}}, ErrVocabulary, `"<unk>"`},
 		{"empty vocabulary", nil, Options{}, ErrVocabulary, "[UNK]"},
+		{"invalid bytes", []string{"[UNK]", "\xff"}, Options{}, ErrVocabulary, "token 1"},
+		{"invalid added", []string{"[UNK]"}, Options{Added: []AddedToken{{Content: "\xff"}}}, ErrVocabulary, "UTF-8"},
 		{"empty added", []string{"[UNK]"}, Options{Added: []AddedToken{{}}}, ErrVocabulary, "empty"},
 		{"wrong id", []string{"[UNK]"}, Options{Added: []AddedToken{{Content: "x", ID: 7}}}, ErrVocabulary, "wants the id 7"},
 		{"same when folded", []string{"[UNK]"}, Options{Added: []AddedToken{{Content: "X", Normalized: true}, {Content: "x", Normalized: true}}}, ErrVocabulary, "look the same"},
