@@ -67,8 +67,8 @@ func (c *counter) load(prediction string, references []string) {
 	c.ngrams = c.ngrams[:0]
 	c.place = c.place[:0]
 	c.count(&c.prediction, prediction)
-	for len(c.references) < len(references) {
-		c.references = append(c.references[:cap(c.references)], caption{})
+	if n := len(references); n > cap(c.references) { // keeps the memory of the captions there
+		c.references = append(c.references[:cap(c.references)], make([]caption, n-cap(c.references))...)
 	}
 	c.references = c.references[:len(references)]
 	for i, r := range references {

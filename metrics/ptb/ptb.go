@@ -191,58 +191,18 @@ func next(text string, at int) (token string, width int) {
 // grammar is the lexer of the rules. They are constants of this package and the
 // tests compile them, so a fault in them can't reach a caller.
 var grammar = sync.OnceValue(func() *lexer {
-	patterns := make([]pattern, len(rules))
-	for i, r := range rules {
-		patterns[i] = pattern{r.name, `(?:` + r.expr + `)(?:` + r.ahead + `)`}
-	}
-	l, err := newLexer(patterns)
+	l, err := newLexer(patterns())
 	if err != nil {
 		panic(err)
 	}
 	return l
 })
 
-// lower puts a token in lower case as Java does.
-func lower(token string) string {
-	for i := 0; i < len(token); i++ {
-		if c := token[i]; c >= utf8.RuneSelf {
-			return lowerUnicode(token)
-		}
+// patterns are the rules with what must follow.
+func patterns() []pattern {
+	out := make([]pattern, len(rules))
+	for i, r := range rules {
+		out[i] = pattern{r.name, `(?:` + r.expr + `)(?:` + r.ahead + `)`}
 	}
-	return strings.ToLower(token)
+	return out
 }
-
-// lowerUnicode knows the two cases in which Java looks past the single letter:
-// a dotted capital I becomes i and a combining dot, and a sigma that ends a
-// word becomes the final one.
-func lowerUnicode(token string) string {
-	var b strings.Builder
-	for i, r := range token {
-		switch {
-		case r == 'İ':
-			b.WriteString("i\u0307")
-		case r == 'Σ' && endsWord(token[:i], token[i+len("Σ"):]):
-			b.WriteRune('ς')
-		default:
-			b.WriteRune(unicode.ToLower(r))
-		}
-	}
-	return b.String()
-}
-
-// endsWord reports whether a letter between before and after is the last cased
-// one of its word and not the first.
-func endsWord(before, after string) bool {
-	last, _ := utf8.DecodeLastRuneInString(strings.TrimRightFunc(before, isInner))
-	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(after, isInner))
-	return isCased(last) && !isCased(first)
-}
-
-// isInner reports whether r can stand inside a word without being a cased
-// letter of it.
-func isInner(r rune) bool {
-	return r == '-' || r == '.' || r == '_' || r == '\'' || unicode.IsMark(r) || unicode.IsDigit(r) ||
-		unicode.IsLetter(r) && !isCased(r) && !unicode.Is(unicode.Han, r)
-}
-
-func isCased(r rune) bool { return unicode.IsUpper(r) || unicode.IsLower(r) || unicode.IsTitle(r) }

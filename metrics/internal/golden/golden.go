@@ -1,0 +1,31 @@
+// Package golden reads the golden files of the caption metrics, which
+// testdata/metrics.py makes. Only tests use it.
+package golden
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Load reads testdata/golden/metrics/<name>.json.gz into v.
+func Load(tb testing.TB, name string, v any) {
+	tb.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(here), "..", "..", "..", "testdata", "golden", "metrics", name+".json.gz")
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		tb.Fatalf("read %s: %v", path, err)
+	}
+	if err := json.NewDecoder(z).Decode(v); err != nil {
+		tb.Fatalf("read %s: %v", path, err)
+	}
+}
