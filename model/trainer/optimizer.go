@@ -102,7 +102,8 @@ func (o *AdamW) Close() {
 	}
 }
 
-const optimizerFile = "optimizer.safetensors"
+// OptimizerFile is the name of the optimiser's memory in a checkpoint.
+const OptimizerFile = "optimizer.safetensors"
 
 // save writes the memory of earlier steps; the number of steps stands in the
 // trainer's state.
@@ -118,12 +119,12 @@ func (o *AdamW) save(folder string) error {
 		add(p.Name+".exp_avg", o.mean[i])
 		add(p.Name+".exp_avg_sq", o.square[i])
 	}
-	return safetensors.Write(filepath.Join(folder, optimizerFile), sources, nil)
+	return safetensors.Write(filepath.Join(folder, OptimizerFile), sources, nil)
 }
 
 // load reads what save wrote.
 func (o *AdamW) load(folder string, steps int) error {
-	f, err := safetensors.Open(filepath.Join(folder, optimizerFile))
+	f, err := safetensors.Open(filepath.Join(folder, OptimizerFile))
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (o *AdamW) load(folder string, steps int) error {
 		for name, t := range map[string]*torch.Tensor{".exp_avg": o.mean[i], ".exp_avg_sq": o.square[i]} {
 			stored, ok := f.Tensor(p.Name + name)
 			if !ok || stored.DType != safetensors.F32 || int64(len(stored.Data)) != 4*elements(t.Shape()) {
-				return fmt.Errorf("%s does not fit the model: %s%s", optimizerFile, p.Name, name)
+				return fmt.Errorf("%s does not fit the model: %s%s", OptimizerFile, p.Name, name)
 			}
 			torch.Tidy(t.Device(), func() *torch.Tensor {
 				t.Copy_(t.Device().FromBytes(stored.Data, torch.Float32, t.Shape()...))

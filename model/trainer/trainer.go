@@ -161,6 +161,18 @@ func ReadState(folder string) (State, error) {
 	return s, nil
 }
 
+// Latest is the state of the last checkpoint in a folder of checkpoints.
+func Latest(folder string) (State, error) {
+	steps, err := Checkpoints(folder)
+	if err != nil {
+		return State{}, err
+	}
+	if len(steps) == 0 {
+		return State{}, fmt.Errorf("no checkpoint in %s", folder)
+	}
+	return ReadState(filepath.Join(folder, Name(steps[len(steps)-1])))
+}
+
 // Name is that of the checkpoint after a number of steps.
 func Name(step int) string { return "checkpoint-" + strconv.Itoa(step) }
 

@@ -66,9 +66,12 @@ func (fn *score) score(all []joined) (string, error) {
 	for i, j := range all {
 		items[i] = metrics.Item{ImageID: j.ID, Prediction: j.Predictions[0], References: j.References}
 	}
-	report, err := metrics.Score(items, metrics.Options{})
-	if err != nil {
-		return "", err
+	var report metrics.Report // all null: what there is to say of a split without pictures
+	if len(items) > 0 {
+		var err error
+		if report, err = metrics.Score(items, metrics.Options{}); err != nil {
+			return "", err
+		}
 	}
 	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {

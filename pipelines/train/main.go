@@ -1,0 +1,126 @@
+// Train is the whole chain: it preprocesses a data set, fine-tunes a captioner
+// on it, captions the test split with the best checkpoint, scores the captions
+// and exports the model as a Hugging Face folder. Without flags it does so for
+// a data set that it draws itself.
+//
+//	go run ./pipelines/train
+//	go run ./pipelines/train --dataset=DIR --model=DIR --output=DIR
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/blipflow/blipflow/runners"
+	"github.com/blipflow/blipflow/stages/caption"
+	"github.com/blipflow/blipflow/stages/dataset"
+	"github.com/blipflow/blipflow/stages/evaluate"
+	"github.com/blipflow/blipflow/stages/export"
+	"github.com/blipflow/blipflow/stages/preprocess"
+	"github.com/blipflow/blipflow/stages/progress"
+	"github.com/blipflow/blipflow/stages/train"
+)
+
+func main() { program().Main(run) }
+
+// run makes the graph and runs it.
+func run(ctx context.Context, cfg config) (err error) {
+	began := time.Now()
+	show := progress.Render(os.Stderr, progress.RendererOptions{})
+	defer show.Stop()
+	j, err := prepare(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.shards.Close()) }()
+	p, s := beam.NewPipelineWithRoot()
+	j.graph(s)
+	if _, err := runners.Run(ctx, p); err != nil {
+		return err
+	}
+	show.Stop()
+	return j.summary(os.Stdout, time.Since(began))
+}
+
+// job is a training job that is ready to run.
+type job struct {
+	cfg    config
+	set    *dataset.Set
+	base   string
+	shards *preprocess.Job
+	train  train.Config
+}
+
+// Folders and files within the output, beside the model.
+const (
+	dataFolder       = "data"
+	checkpointFolder = "checkpoints"
+	captionsFile     = "test_captions.jsonl"
+	metricsFile      = "coco_metrics.json"
+)
+
+func (c config) in(name string) string { return filepath.Join(c.Output, name) }
+
+// prepare lists the data set, finds or makes the base model, and checks that
+// all fits together, before any work.
+func prepare(cfg config) (*job, error) {
+	j := &job{cfg: cfg}
+	var err error
+	if j.set, err = cfg.Load(cfg.Output); err != nil {
+		return nil, err
+	}
+	j.base = cfg.Model
+	if cfg.Model == scratch {
+		if j.base, err = train.Scratch(cfg.in("base"), train.SmallConfig(), captions(j.set), cfg.VocabSize, cfg.Seed); err != nil {
+			return nil, err
+		}
+	}
+	if err := j.settle(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// captions are those of the data set, but for a named test split's.
+func captions(set *dataset.Set) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, r := range set.Refs {
+			if r.Split == dataset.Test {
+				continue
+			}
+			for _, c := range r.Captions {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// graph is the chain of stages. What passes between them are names of folders
+// and files, and captions.
+func (j *job) graph(s beam.Scope) {
+	data := preprocess.Run(s, j.shards)
+	best := train.Run(s, j.train, data)
+
+	tests := preprocess.Files(s, dataset.Test, data)
+	output := caption.Output{Path: j.cfg.in(captionsFile)}
+	captioning := caption.Config{
+		Work: output.Work(), BatchSize: j.cfg.EvalBatchSize, Device: j.cfg.Device,
+		Settings: caption.Settings{Generation: j.cfg.generation()},
+	}
+	predictions, parts := caption.Examples(s, captioning, best, tests)
+	caption.Commit(s, caption.Finish{Output: output, Input: j.set.Name, Settings: captioning.Settings}, parts, best)
+
+	references := evaluate.References(s, dataset.Test, tests)
+	report := evaluate.Score(s, j.cfg.in(metricsFile), references, predictions)
+	export.Run(s, export.Config{
+		Output: j.cfg.Output, Name: filepath.Base(j.cfg.Output), Base: j.cfg.Model, Dataset: j.set.Name,
+	}, best, report)
+}

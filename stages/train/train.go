@@ -1,0 +1,207 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"github.com/blipflow/blipflow/model/checkpoint"
+	"github.com/blipflow/blipflow/model/generate"
+	"github.com/blipflow/blipflow/model/torch"
+	"github.com/blipflow/blipflow/model/trainer"
+	"github.com/blipflow/blipflow/stages/dataset"
+	"github.com/blipflow/blipflow/stages/preprocess"
+	"github.com/blipflow/blipflow/stages/progress"
+	"github.com/blipflow/blipflow/stages/records"
+)
+
+func init() {
+	register.DoFn2x2[context.Context, string, string, error](&trainFn{})
+}
+
+// Config says how to train. Model, Output and MaxTokens must be set.
+type Config struct {
+	// Model is the folder of the base model.
+	Model string
+	// Output is the folder for the checkpoints.
+	Output string
+	// Device is "cpu", "cuda:N" or "auto".
+	Device string
+	// MaxTokens is the limit that the shards' captions were cut to
+	// (max_txt_len); a shard with another one is refused.
+	MaxTokens int
+	// BatchSize and EvalBatchSize are in pictures. 0 means 8.
+	BatchSize, EvalBatchSize int
+	// Captions says which captions an epoch trains on. Empty means AllCaptions.
+	Captions CaptionPolicy
+	// ShuffleBytes bounds the pixels in the shuffle buffer. 0 means 512 MiB.
+	ShuffleBytes int64
+	// EvalSamples bounds the validation pictures that are captioned after an
+	// epoch, the first ones of the split. 0 means all.
+	EvalSamples int
+	// Trainer are the settings of the optimisation.
+	Trainer trainer.Config
+	// Generation are the settings of the captions that are scored.
+	Generation generate.Config
+}
+
+func (c Config) settled() Config {
+	if c.BatchSize <= 0 {
+		c.BatchSize = 8
+	}
+	if c.EvalBatchSize <= 0 {
+		c.EvalBatchSize = 8
+	}
+	if c.Captions == "" {
+		c.Captions = AllCaptions
+	}
+	if c.ShuffleBytes <= 0 {
+		c.ShuffleBytes = 512 << 20
+	}
+	return c
+}
+
+// Run adds the stage: data is a PCollection of one string, a folder of shards
+// (see preprocess.Run); the result is one string, the folder of the best
+// checkpoint.
+func Run(s beam.Scope, cfg Config, data beam.PCollection) beam.PCollection {
+	s = s.Scope("train")
+	// Beam's coder of structs knows nothing of the settings' own JSON forms.
+	text, err := json.Marshal(cfg.settled())
+	if err != nil {
+		panic(fmt.Sprintf("train.Run: %v", err)) // numbers that are not finite; Validate refuses them
+	}
+	return beam.ParDo(s, &trainFn{Config: string(text)}, data)
+}
+
+// trainFn is one training run.
+type trainFn struct {
+	// Config is a Config as JSON.
+	Config string
+}
+
+// Metrics, under the namespace "train".
+var (
+	steps    = beam.NewCounter("train", "steps")
+	stepTime = beam.NewDistribution("train", "step_latency_micro_secs")
+)
+
+// ProcessElement trains on the shards in data and returns the best checkpoint.
+func (fn *trainFn) ProcessElement(ctx context.Context, data string) (string, error) {
+	var cfg Config
+	if err := json.Unmarshal([]byte(fn.Config), &cfg); err != nil {
+		return "", fmt.Errorf("train: settings: %w", err)
+	}
+	best, err := train(ctx, cfg, data)
+	if err != nil {
+		return "", fmt.Errorf("train: %w", err)
+	}
+	return best, nil
+}
+
+// ErrNoPictures is wrapped where the shards have no training split.
+var ErrNoPictures = errors.New("no pictures to train on")
+
+func train(ctx context.Context, cfg Config, data string) (string, error) {
+	manifest, err := preprocess.ReadManifest(data)
+	if err != nil {
+		return "", err
+	}
+	folder, err := checkpoint.Open(cfg.Model)
+	if err != nil {
+		return "", err
+	}
+	if err := fits(manifest, folder, cfg.MaxTokens); err != nil {
+		return "", err
+	}
+	device, err := torch.Open(cfg.Device)
+	if err != nil {
+		return "", err
+	}
+	train := newShards(manifest, folder, cfg)
+	if train.items == 0 {
+		return "", fmt.Errorf("%s: %w", data, ErrNoPictures)
+	}
+	run := &trainer.Run{
+		Config: cfg.Trainer, Folder: folder, Device: device, Output: cfg.Output,
+		Settings: cfg.identity(manifest), Data: train,
+	}
+	if manifest.Rows(dataset.Validation) > 0 {
+		run.Evaluate = (&judge{cfg: cfg, folder: folder, manifest: manifest}).evaluate
+	}
+	run.Report = report(ctx)
+	_, best, err := run.Train(ctx)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(best)
+}
+
+// fits refuses shards that were made for another model.
+func fits(m *preprocess.Manifest, f *checkpoint.Folder, maxTokens int) error {
+	text, err := preprocess.NewText(f.Tokenizer, f.BOS(), maxTokens)
+	if err != nil {
+		return err
+	}
+	if m.PixelFormat != records.Uint8 {
+		return fmt.Errorf("shards hold %s pixels, training reads %s", m.PixelFormat, records.Uint8)
+	}
+	return m.Compatible(f.Processor.Hash(), text.Hash())
+}
+
+func newShards(m *preprocess.Manifest, f *checkpoint.Folder, cfg Config) *shards {
+	s := &shards{
+		files: m.Files(dataset.Train), items: m.Rows(dataset.Train), batch: cfg.BatchSize, policy: cfg.Captions,
+		seed: cfg.Trainer.Seed, processor: f.Processor,
+	}
+	if cfg.Captions == AllCaptions {
+		s.items = 0
+		for _, shard := range m.Shards {
+			if shard.Split == dataset.Train {
+				s.items += shard.Captions
+			}
+		}
+	}
+	picture := int64(3 * f.Processor.Width * f.Processor.Height)
+	s.buffer = int(max(int64(cfg.BatchSize), cfg.ShuffleBytes/picture))
+	return s
+}
+
+// identity names all that decides the outcome of a run. The device and what
+// only bounds memory are left out.
+func (c Config) identity(m *preprocess.Manifest) string {
+	c.Output, c.Device, c.ShuffleBytes, c.EvalBatchSize = "", "", 0, 0
+	c.Trainer.SaveTotalLimit = 0
+	c.Model, _ = filepath.Abs(c.Model)
+	return records.Fingerprint(map[string]any{"config": c, "data": m.Settings})
+}
+
+// report counts steps in Beam's metrics and shows them on the terminal.
+func report(ctx context.Context) func(trainer.State, trainer.Record) {
+	var task *progress.Task
+	last := time.Now()
+	counted := 0
+	return func(s trainer.State, r trainer.Record) {
+		if task == nil {
+			task = progress.Start("train", int64(s.MaxSteps), "steps")
+			counted = s.GlobalStep - 1
+		}
+		task.Set(int64(s.GlobalStep))
+		if r.Loss != nil {
+			task.Note(fmt.Sprintf("epoch %.1f, loss %.3f", r.Epoch, *r.Loss))
+			steps.Inc(ctx, int64(s.GlobalStep-counted))
+			counted = s.GlobalStep
+			stepTime.Update(ctx, time.Since(last).Microseconds())
+		}
+		last = time.Now()
+		if s.GlobalStep == s.MaxSteps {
+			task.Done()
+		}
+	}
+}
