@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,8 +67,34 @@ func near(t *testing.T, what string, got metrics.Value, want float64) {
 	}
 }
 
-func TestScoreAgainstReferences(t *testing.T) {
-	for _, set := range loadSets(t) {
+func TestScoreAgainstReferences(t *testing.T) { checkSets(t, loadSets(t)) }
+
+// loadFile reads the set that testdata/metrics_bench.py hands over.
+func loadFile(tb testing.TB) []scoreSet {
+	path := os.Getenv("BLIPFLOW_METRICS_FILE")
+	if path == "" {
+		tb.Skip("testdata/metrics_bench.py runs this")
+	}
+	var sets []scoreSet
+	golden.LoadFile(tb, path, &sets)
+	return sets
+}
+
+func TestFile(t *testing.T) { checkSets(t, loadFile(t)) }
+
+func BenchmarkFile(b *testing.B) {
+	items := loadFile(b)[0].items()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := metrics.Score(items, metrics.Options{Skip: metrics.SACREBLEU}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// checkSets scores sets and compares.
+func checkSets(t *testing.T, sets []scoreSet) {
+	for _, set := range sets {
 		t.Run(set.Name, func(t *testing.T) {
 			r, err := metrics.Score(set.items(), metrics.Options{})
 			if err != nil {

@@ -23,7 +23,6 @@ import re
 import subprocess
 import tempfile
 
-import pycocoevalcap
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge

@@ -45,8 +45,8 @@ import (
 )
 
 // Tokenize returns the tokens of a caption, joined by single spaces. It is safe
-// for concurrent use. Its time grows with the caption's length, and with the
-// square of the length of a run without spaces at worst.
+// for concurrent use. Its time grows with the caption's length, at worst (tags that
+// never close) with the square.
 func Tokenize(caption string) string { return TokenizeBefore(caption, "") }
 
 // TokenizeBefore is Tokenize for a caption that is followed by another one in

@@ -15,7 +15,12 @@ import (
 func Load(tb testing.TB, name string, v any) {
 	tb.Helper()
 	_, here, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(here), "..", "..", "..", "testdata", "golden", "metrics", name+".json.gz")
+	LoadFile(tb, filepath.Join(filepath.Dir(here), "..", "..", "..", "testdata", "golden", "metrics", name+".json.gz"), v)
+}
+
+// LoadFile reads a packed JSON file into v.
+func LoadFile(tb testing.TB, path string, v any) {
+	tb.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		tb.Fatal(err)
