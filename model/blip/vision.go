@@ -1,8 +1,6 @@
 package blip
 
 import (
-	"fmt"
-
 	"github.com/blipflow/blipflow/model/nn"
 	"github.com/blipflow/blipflow/model/torch"
 )
@@ -47,15 +45,6 @@ func (m *VisionModel) embed(pixels *torch.Tensor) *torch.Tensor {
 	patches := m.patches.Forward(pixels) // [B S−1 D]
 	class := m.class.Expand(patches.Dim(0), 1, m.config.HiddenSize)
 	return torch.Cat(1, class, patches).Add(m.position)
-}
-
-// checkPixels tells a batch of the wrong size by name.
-func (m *VisionModel) checkPixels(pixels *torch.Tensor) error {
-	s, side := pixels.Shape(), int64(m.config.ImageSize)
-	if len(s) != 4 || s[1] != 3 || s[2] != side || s[3] != side {
-		return fmt.Errorf("pixels are %v, the model takes [B 3 %d %d]", s, side, side)
-	}
-	return nil
 }
 
 // EncoderLayer is a block of the vision transformer; it norms first.
