@@ -7,13 +7,19 @@ import (
 
 // frequencyTable is DocumentFrequencies for one process: many goroutines count
 // into it, and a picture remembers where its n-grams stand, so that the second
-// pass looks none of them up again. Sharding keeps the goroutines out of each
-// other's way.
+// pass looks none of them up again.
+//
+// The table outgrows the processor's caches, and waiting for memory is most of
+// the work. So n-grams wait in batches, one for each of many shards: a batch
+// takes the shard's lock once, and its look-ups overlap.
 type frequencyTable struct {
 	shards [1 << shardBits]frequencyShard
 }
 
-const shardBits = 6
+const (
+	shardBits = 5
+	batchSize = 256
+)
 
 type frequencyShard struct {
 	mu     sync.Mutex
@@ -22,9 +28,22 @@ type frequencyShard struct {
 	_      [64]byte // keeps neighbours' locks out of one cache line
 }
 
-// add counts the n-grams of a counter's references and returns the places of all
-// its n-grams.
-func (t *frequencyTable) add(c *counter) []uint32 {
+// frequencyBatch is one goroutine's way to count into a table.
+type frequencyBatch struct {
+	table   *frequencyTable
+	pending [1 << shardBits][]pendingGram
+}
+
+// pendingGram is an n-gram to be counted.
+type pendingGram struct {
+	key   ngram
+	count int32   // 1 if a reference has it, 0 if only the prediction does
+	place *uint32 // where its place in the table goes
+}
+
+// add counts the n-grams of a counter's references. The slice it returns gets
+// the places of all the counter's n-grams, the last of them at flush.
+func (b *frequencyBatch) add(c *counter) []uint32 {
 	seen := resize(&c.best, len(c.ngrams))
 	clear(seen)
 	for i := range c.references {
@@ -34,23 +53,37 @@ func (t *frequencyTable) add(c *counter) []uint32 {
 	}
 	places := make([]uint32, len(c.ngrams))
 	for id, key := range c.ngrams {
-		places[id] = t.count(key, seen[id])
+		shard := key.hash() >> (64 - shardBits)
+		b.pending[shard] = append(b.pending[shard], pendingGram{key, seen[id], &places[id]})
+		if len(b.pending[shard]) >= batchSize {
+			b.flushShard(int(shard))
+		}
 	}
 	return places
 }
 
-// count adds n to an n-gram's count and returns its place.
-func (t *frequencyTable) count(key ngram, n int32) uint32 {
-	shard := uint32(key.hash() >> (64 - shardBits))
-	s := &t.shards[shard]
+// flush counts what is pending.
+func (b *frequencyBatch) flush() {
+	for shard, pending := range b.pending {
+		if len(pending) > 0 {
+			b.flushShard(shard)
+		}
+	}
+}
+
+func (b *frequencyBatch) flushShard(shard int) {
+	s := &b.table.shards[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, isNew := s.table.id(key)
-	if isNew {
-		s.counts = append(s.counts, 0)
+	for _, p := range b.pending[shard] {
+		id, isNew := s.table.id(p.key)
+		if isNew {
+			s.counts = append(s.counts, 0)
+		}
+		s.counts[id] += p.count
+		*p.place = id<<shardBits | uint32(shard)
 	}
-	s.counts[id] += n
-	return id<<shardBits | shard
+	b.pending[shard] = b.pending[shard][:0]
 }
 
 // weigh returns the inverse document frequency of n-grams whose places are

@@ -111,6 +111,7 @@ type statistics struct {
 	rouge RougeStats
 	sacre SacreBleuStats
 	cider CiderStats
+	batch frequencyBatch // counts into the one table of all workers
 }
 
 func (s *statistics) merge(o *statistics) {
@@ -192,7 +193,7 @@ func (s *scoring) firstPass() {
 			image.RougeL = known(sum.rouge.Add(seg.prediction, seg.references))
 		}
 		if s.opts.Skip&CIDER == 0 {
-			s.places[i] = s.df.add(c)
+			s.places[i] = sum.batch.add(c)
 		}
 	})
 }
@@ -224,6 +225,8 @@ func (s *scoring) each(do func(i int, c *counter, sum *statistics)) {
 	for w := range workers {
 		wg.Go(func() {
 			c := newCounter(&s.lexicon)
+			sums[w].batch.table = s.df
+			defer sums[w].batch.flush()
 			for {
 				from := int(taken.Add(chunk)) - chunk
 				if from >= len(s.items) {
