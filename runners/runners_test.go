@@ -29,6 +29,7 @@ var (
 	seen    = beam.NewCounter("test", "seen")
 	size    = beam.NewDistribution("test", "size")
 	started = make(chan struct{}, 1)
+	release = make(chan struct{})
 )
 
 func measure(ctx context.Context, n int) int {
@@ -41,9 +42,12 @@ func fail(int) error { return fmt.Errorf("open 7.jpg: %w", errors.New("no such\n
 
 func explode(n int) error { panic(fmt.Sprintf("no room for %d", n)) }
 
+// wait outlasts its run: Beam's worker closes a channel as a cancelled run ends
+// and may send to it as a function returns, which the race detector reports.
 func wait(ctx context.Context, _ int) error {
 	started <- struct{}{}
 	<-ctx.Done()
+	<-release
 	return ctx.Err()
 }
 
@@ -118,6 +122,7 @@ func TestErrorsAreReducedToTheirCause(t *testing.T) {
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	defer close(release)
 	ended := make(chan error)
 	go func() { ended <- run(ctx, wait) }()
 	<-started

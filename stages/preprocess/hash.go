@@ -1,13 +1,8 @@
 package preprocess
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"os"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -18,9 +13,7 @@ import (
 )
 
 func init() {
-	register.DoFn3x1[context.Context, []byte, func(chunk), error](&listFn{})
-	register.Emitter1[chunk]()
-	register.DoFn2x1[context.Context, chunk, hashed](&hashFn{})
+	register.DoFn2x2[context.Context, chunk, hashed, error](&hashFn{})
 }
 
 // Beam's metrics of this stage, all in the namespace "preprocess".
@@ -44,18 +37,21 @@ var (
 	shardMS = beam.NewDistribution(Metrics, ShardMilliseconds)
 )
 
-// chunk is consecutive references.
+// chunk is consecutive lines of the listing.
 type chunk struct {
-	Refs []dataset.Ref
+	// Offset is where the first of them begins.
+	Offset int64
+	// Lines is how many they are.
+	Lines int
 }
 
-// planned is a reference with what is known of its content.
+// planned is a reference to a line of the listing, with what the plan needs to
+// know of the picture. Names and captions stay in the listing: a runner may keep
+// all elements of a stage in memory.
 type planned struct {
-	ImageID  string
-	URI      string
-	Captions []string
-	Split    string
-	Index    int
+	Offset int64
+	Index  int
+	Split  string
 	// Hash is the SHA-256 of the file, in hex.
 	Hash string
 }
@@ -78,72 +74,45 @@ func (l letter) deadLetter() records.DeadLetter {
 	return records.DeadLetter{Image: l.Image, Stage: Stage, Code: records.Code(l.Code), Error: l.Error}
 }
 
-// listFn reads the listing, which is on the storage that the shards go to. So the
-// pipeline's description stays small, and a data set is listed once.
-type listFn struct {
-	Listing string
-	Chunk   int
-}
-
-// ProcessElement emits the listing in chunks.
-func (fn *listFn) ProcessElement(_ context.Context, _ []byte, emit func(chunk)) error {
-	f, err := os.Open(fn.Listing)
-	if err != nil {
-		return fmt.Errorf("read the listing: %w", err)
-	}
-	defer f.Close() // only read
-	var c chunk
-	for dec := json.NewDecoder(bufio.NewReader(f)); ; {
-		var ref dataset.Ref
-		err := dec.Decode(&ref)
-		if err == nil {
-			c.Refs = append(c.Refs, ref)
-		} else if !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read the listing: %w", err)
-		}
-		if len(c.Refs) == fn.Chunk || err != nil && len(c.Refs) > 0 {
-			emit(c)
-			c = chunk{}
-		}
-		if err != nil {
-			return nil
-		}
-	}
-}
-
 // hashFn reads every picture once for its hash, which the split needs.
 type hashFn struct {
+	Listing string
 	Root    string
 	Total   int
 	Workers int
 }
 
 // ProcessElement hashes the pictures of a chunk.
-func (fn *hashFn) ProcessElement(ctx context.Context, c chunk) hashed {
+func (fn *hashFn) ProcessElement(ctx context.Context, c chunk) (hashed, error) {
+	var out hashed
+	lines, err := openListing(fn.Listing)
+	if err != nil {
+		return out, err
+	}
+	defer lines.Close() // only read
+	refs, err := lines.chunk(c)
+	if err != nil {
+		return out, err
+	}
 	task := progress.Start("hash", int64(fn.Total), "pictures")
 	open := dataset.Files(fn.Root)
-	var out hashed
-	// take never fails, so neither does inOrder.
-	_ = inOrder(workers(fn.Workers), c.Refs, func(ref dataset.Ref) hashed {
-		return hashOne(open, ref)
+	err = inOrder(workers(fn.Workers), refs, func(l listed) hashed {
+		return hashOne(open, l)
 	}, func(one hashed) error {
 		out.Pictures = append(out.Pictures, one.Pictures...)
 		out.Failed = append(out.Failed, one.Failed...)
 		task.Add(1)
-		return nil
+		return ctx.Err()
 	})
-	seen.Inc(ctx, int64(len(c.Refs)))
+	seen.Inc(ctx, int64(len(refs)))
 	failed.Inc(ctx, int64(len(out.Failed)))
-	return out
+	return out, err
 }
 
-func hashOne(open dataset.Opener, ref dataset.Ref) hashed {
-	hash, err := readPicture(open, ref.URI, io.Discard)
+func hashOne(open dataset.Opener, l listed) hashed {
+	hash, err := readPicture(open, l.ref.URI, io.Discard)
 	if err != nil {
-		return hashed{Failed: []letter{toLetter(deadLetter(ref.URI, err))}}
+		return hashed{Failed: []letter{toLetter(deadLetter(l.ref.URI, err))}}
 	}
-	return hashed{Pictures: []planned{{
-		ImageID: ref.ImageID, URI: ref.URI, Captions: ref.Captions,
-		Split: ref.Split, Index: ref.Index, Hash: hash,
-	}}}
+	return hashed{Pictures: []planned{{Offset: l.offset, Index: l.ref.Index, Split: l.ref.Split, Hash: hash}}}
 }

@@ -27,6 +27,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // recipe turns a reference into a row.
 type recipe struct {
+	listing   *listing
 	open      dataset.Opener
 	processor *imaging.Processor
 	decode    imaging.DecodeOptions
@@ -40,6 +41,7 @@ type outcome struct {
 	row     *records.Example     // nil if the picture failed
 	failed  *records.DeadLetter  // nil if it did not
 	dropped []records.DeadLetter // captions without a word
+	broken  error                // what ends the run: the listing cannot be read
 }
 
 // failure is an error with the code of its dead letter.
@@ -64,34 +66,30 @@ func deadLetter(uri string, err error) records.DeadLetter {
 // cook makes the row of one picture. It never panics: a mistake in this program
 // costs the picture, not the run.
 func (r *recipe) cook(p planned, split string) (o outcome) {
+	ref, err := r.listing.line(p.Offset)
+	if err != nil {
+		return outcome{broken: err}
+	}
 	defer func() {
 		if v := recover(); v != nil {
-			l := deadLetter(p.URI, fmt.Errorf("panic: %v", v))
+			l := deadLetter(ref.URI, fmt.Errorf("panic: %v", v))
 			o = outcome{failed: &l}
 		}
 	}()
-	row, dropped, err := r.row(p, split)
+	row := &records.Example{ImageID: ref.ImageID, URI: ref.URI, Split: split, ContentHash: p.Hash}
+	dropped, err := r.captions(&ref, row)
+	if err == nil {
+		err = r.pixels(row)
+	}
 	if err != nil {
-		l := deadLetter(p.URI, err)
+		l := deadLetter(ref.URI, err)
 		return outcome{failed: &l}
 	}
 	return outcome{row: row, dropped: dropped}
 }
 
-func (r *recipe) row(p planned, split string) (*records.Example, []records.DeadLetter, error) {
-	row := &records.Example{ImageID: p.ImageID, URI: p.URI, Split: split, ContentHash: p.Hash}
-	dropped, err := r.captions(p, row)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := r.pixels(p, row); err != nil {
-		return nil, nil, err
-	}
-	return row, dropped, nil
-}
-
 // captions fills in the captions that have words, and reports those without.
-func (r *recipe) captions(p planned, row *records.Example) ([]records.DeadLetter, error) {
+func (r *recipe) captions(p *dataset.Ref, row *records.Example) ([]records.DeadLetter, error) {
 	var dropped []records.DeadLetter
 	for i, caption := range p.Captions {
 		if caption == "" || r.tokenizer != nil && len(r.tokenizer.Encode(caption)) == 0 {
@@ -116,15 +114,15 @@ func (r *recipe) captions(p planned, row *records.Example) ([]records.DeadLetter
 }
 
 // pixels reads, decodes and resizes the picture.
-func (r *recipe) pixels(p planned, row *records.Example) error {
+func (r *recipe) pixels(row *records.Example) error {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
-	hash, err := readPicture(r.open, p.URI, buf)
+	hash, err := readPicture(r.open, row.URI, buf)
 	if err != nil {
 		return err
 	}
-	if hash != p.Hash {
+	if hash != row.ContentHash {
 		return &failure{records.CodeChanged, errors.New("the file changed while the run went on")}
 	}
 	picture, _, err := imaging.Decode(buf.Bytes(), r.decode)

@@ -1,10 +1,8 @@
 package preprocess
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +73,7 @@ func (j *Job) setUp() error {
 			return err
 		}
 	}
-	return j.writeListing()
+	return writeListing(j.listing(), j.set.Refs)
 }
 
 // sweep removes what dead runs left: work folders of other settings, and files
@@ -111,17 +109,8 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-func (j *Job) writeListing() error {
-	return records.WriteFile(filepath.Join(j.work, listingName), func(w io.Writer) error {
-		enc := json.NewEncoder(w)
-		for i := range j.set.Refs {
-			if err := enc.Encode(&j.set.Refs[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
+// listing is the file that the pipeline reads the references from.
+func (j *Job) listing() string { return filepath.Join(j.work, listingName) }
 
 // Complete returns the manifest of an earlier run with the same settings and
 // data, or nil if there is work to do.

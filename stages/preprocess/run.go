@@ -2,7 +2,6 @@ package preprocess
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -28,14 +27,16 @@ func Run(s beam.Scope, job *Job) beam.PCollection {
 	total := len(job.set.Refs)
 
 	chunks := beam.Reshuffle(s, beam.ParDo(s, &listFn{
-		Listing: filepath.Join(job.work, listingName), Chunk: job.cfg.ChunkSize,
+		Listing: job.listing(), Chunk: job.cfg.ChunkSize,
 	}, start))
-	hashes := beam.ParDo(s, &hashFn{Root: job.set.Root, Total: total, Workers: job.cfg.Workers}, chunks)
+	hashes := beam.ParDo(s, &hashFn{
+		Listing: job.listing(), Root: job.set.Root, Total: total, Workers: job.cfg.Workers,
+	}, chunks)
 	jobs, sum := beam.ParDo2(s, &planFn{
 		Shares: job.cfg.Shares, Seed: job.cfg.SplitSeed, Rows: job.rows,
 	}, together(s, hashes))
 	results := beam.ParDo(s, &writeFn{
-		Root: job.set.Root, Work: job.work, Output: job.output,
+		Listing: job.listing(), Root: job.set.Root, Work: job.work, Output: job.output,
 		Config: job.cfg, Meta: meta, Total: total,
 	}, beam.Reshuffle(s, jobs))
 	return beam.ParDo(s, &commitFn{

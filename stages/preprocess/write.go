@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,10 +48,10 @@ type shardResult struct {
 // writeFn writes shards into the work folder.
 type writeFn struct {
 	// Root is the data set's folder, Work and Output are those of the run.
-	Root, Work, Output string
-	Config             Config
-	Meta               records.Meta
-	Total              int
+	Listing, Root, Work, Output string
+	Config                      Config
+	Meta                        records.Meta
+	Total                       int
 
 	tokenizer *text.Tokenizer
 }
@@ -65,6 +66,8 @@ func (fn *writeFn) Setup() (err error) {
 
 // ProcessElement writes one shard, unless an earlier run has done so.
 func (fn *writeFn) ProcessElement(ctx context.Context, job shardJob) (shardResult, error) {
+	writing <- struct{}{}
+	defer func() { <-writing }()
 	begun := time.Now()
 	task := progress.Start("preprocess", int64(fn.Total), "pictures")
 	res, done := fn.finished(&job)
@@ -112,8 +115,14 @@ func (fn *writeFn) write(ctx context.Context, job *shardJob, task *progress.Task
 
 // fill writes the rows of the job.
 func (fn *writeFn) fill(ctx context.Context, w *records.Writer, job *shardJob, res *shardResult, task *progress.Task) error {
+	lines, err := openListing(fn.Listing)
+	if err != nil {
+		return err
+	}
+	defer lines.Close() // only read
 	r := &recipe{
-		open: dataset.Files(fn.Root), processor: &fn.Config.Processor, decode: fn.Config.Decode,
+		listing: lines,
+		open:    dataset.Files(fn.Root), processor: &fn.Config.Processor, decode: fn.Config.Decode,
 		format: fn.Config.PixelFormat, text: fn.Config.Text, tokenizer: fn.tokenizer,
 	}
 	work := func(p planned) outcome {
@@ -123,7 +132,7 @@ func (fn *writeFn) fill(ctx context.Context, w *records.Writer, job *shardJob, r
 	}
 	return inOrder(workers(fn.Config.Workers), job.Pictures, work, func(o outcome) error {
 		defer task.Add(1)
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), o.broken); err != nil {
 			return err
 		}
 		for _, l := range o.dropped {
@@ -143,6 +152,10 @@ func (fn *writeFn) fill(ctx context.Context, w *records.Writer, job *shardJob, r
 // shards a runner gives it at once: a decoded photograph takes a hundred
 // megabytes.
 var atWork = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// writing bounds the shards that this process writes at a time: one occupies all
+// processors until its last rows, and each holds a row group.
+var writing = make(chan struct{}, 2)
 
 // counter counts bytes.
 type counter struct{ n int }
