@@ -29,7 +29,7 @@ var (
 	seen    = beam.NewCounter("test", "seen")
 	size    = beam.NewDistribution("test", "size")
 	started = make(chan struct{}, 1)
-	release = make(chan struct{})
+	release chan struct{}
 )
 
 func measure(ctx context.Context, n int) int {
@@ -122,6 +122,7 @@ func TestErrorsAreReducedToTheirCause(t *testing.T) {
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	release = make(chan struct{})
 	defer close(release)
 	ended := make(chan error)
 	go func() { ended <- run(ctx, wait) }()
