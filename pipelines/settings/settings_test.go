@@ -50,7 +50,7 @@ type config struct {
 	Format  string        `flag:"pixel_format" usage:"pixels" choices:"uint8,float32"`
 	Split   ratio         `flag:"split" usage:"shares"`
 	Columns []string      `flag:"columns" usage:"columns"`
-	Derived int // no setting
+	Derived int           // no setting
 }
 
 var program = Program[config]{
