@@ -120,6 +120,8 @@ func train(ctx context.Context, cfg Config, data string) (string, error) {
 	if err := fits(manifest, folder, cfg.MaxTokens); err != nil {
 		return "", err
 	}
+	cfg.Generation = completed(cfg.Generation, folder)
+	folder.Generation = cfg.Generation // what the checkpoints caption with by default
 	device, err := torch.Open(cfg.Device)
 	if err != nil {
 		return "", err
@@ -141,6 +143,13 @@ func train(ctx context.Context, cfg Config, data string) (string, error) {
 		return "", err
 	}
 	return filepath.Abs(best)
+}
+
+// completed puts the model's special ids into a search's settings.
+func completed(c generate.Config, f *checkpoint.Folder) generate.Config {
+	own := f.Generation
+	c.EOSTokenID, c.BOSTokenID, c.PadTokenID, c.MaxPositions = own.EOSTokenID, own.BOSTokenID, own.PadTokenID, own.MaxPositions
+	return c
 }
 
 // fits refuses shards that were made for another model.
