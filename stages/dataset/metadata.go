@@ -251,7 +251,7 @@ func readCSV(in io.Reader, add func(metaRow) error) error {
 	table.Comma = comma
 	table.LazyQuotes = true
 	table.TrimLeadingSpace = comma == '|' // as Flickr30k has it; elsewhere it would eat into captions
-	table.FieldsPerRecord = -1 // an unquoted comma in a last column is no reason to stop
+	table.FieldsPerRecord = -1            // an unquoted comma in a last column is no reason to stop
 	table.ReuseRecord = true
 	if _, err := table.Read(); err != nil {
 		return err
