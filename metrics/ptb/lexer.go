@@ -114,19 +114,52 @@ func (l *lexer) add(prog *syntax.Prog, rule int) uint32 {
 	return base + uint32(prog.Start)
 }
 
-// longest returns the winning pattern and where its match ends. The rule is
-// noRule if no pattern matches at least one rune.
-func (l *lexer) longest(text string, at int) (rule, end int) {
+// scanner goes through one text.
+type scanner struct {
+	*lexer
+	text string
+	// futile holds states from which the rest of the text leads to no match, at
+	// places some way beyond a match. Without it a text in which a long match
+	// begins at every character and fails at the end would take the square of
+	// its length (Reps, "Maximal-munch" tokenization in linear time, 1998).
+	futile map[futileAt]bool
+}
+
+type futileAt struct {
+	st *state
+	at int
+}
+
+// futileStep is how many bytes lie between the places that a scanner remembers.
+const futileStep = 64
+
+// longest returns the pattern that wins at a place and where its match ends. The
+// rule is noRule if no pattern matches at least one rune.
+func (s *scanner) longest(at int) (rule, end int) {
 	rule, end = noRule, at
-	st := l.start
-	for i := at; i < len(text) && !st.dead; {
-		class, width := l.classes.next(text, i)
-		i += width
+	var passed []futileAt // since the last match
+	st := s.start
+	for i := at; i < len(s.text) && !st.dead; {
+		class, width := s.classes.next(s.text, i)
 		for range max(1, width-2) { // four bytes of UTF-8 are two units of UTF-16
-			if st = l.follow(st, class); st.rule != noRule {
-				rule, end = st.rule, i
+			if st = s.follow(st, class); st.rule != noRule {
+				rule, end, passed = st.rule, i+width, passed[:0]
 			}
 		}
+		if i/futileStep != (i+width)/futileStep {
+			here := futileAt{st, i + width}
+			if s.futile[here] {
+				break
+			}
+			passed = append(passed, here)
+		}
+		i += width
+	}
+	for _, p := range passed {
+		if s.futile == nil {
+			s.futile = map[futileAt]bool{}
+		}
+		s.futile[p] = true
 	}
 	return rule, end
 }

@@ -30,7 +30,8 @@ func TestLexer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for range 2 { // the second time over states that are there
-			if rule, end := l.longest(tt.text, 0); rule != tt.rule || rule != noRule && end != tt.end {
+			s := scanner{lexer: l, text: tt.text}
+			if rule, end := s.longest(0); rule != tt.rule || rule != noRule && end != tt.end {
 				t.Errorf("longest(%q) = %d, %d, want %d, %d", tt.text, rule, end, tt.rule, tt.end)
 			}
 		}

@@ -45,8 +45,7 @@ import (
 )
 
 // Tokenize returns the tokens of a caption, joined by single spaces. It is safe
-// for concurrent use. Its time grows with the caption's length, at worst (tags that
-// never close) with the square.
+// for concurrent use, and its time grows with the caption's length.
 func Tokenize(caption string) string { return TokenizeBefore(caption, "") }
 
 // TokenizeBefore is Tokenize for a caption that is followed by another one in
@@ -130,13 +129,14 @@ func isPunctuation(token string) bool {
 func tokenize(text string, limit int) string {
 	var out strings.Builder
 	out.Grow(limit + 8)
+	scan := scanner{lexer: grammar(), text: text}
 	hold := "" // the last token: the reference strips spaces off the end of the line
 	for i := 0; i < limit; {
-		if text[i] == ' ' { // no token begins with one
+		if text[i] == ' ' && text[i+1] < utf8.RuneSelf { // a space, and no more of other kinds after it
 			i++
 			continue
 		}
-		token, width := next(text, i)
+		token, width := scan.next(i)
 		i += width
 		if token == "" {
 			continue
@@ -165,15 +165,15 @@ func isPythonSpace(r rune) bool {
 	return 0x1C <= r && r <= 0x1F || unicode.IsSpace(r)
 }
 
-// next returns the token at text[at:] and how many bytes it takes. The token is
+// next returns the token at a place and how many bytes it takes. The token is
 // empty for spaces and for characters that belong to none.
-func next(text string, at int) (token string, width int) {
-	n, end := grammar().longest(text, at)
+func (s *scanner) next(at int) (token string, width int) {
+	n, end := s.longest(at)
 	if n == noRule {
-		_, width = utf8.DecodeRuneInString(text[at:])
+		_, width = utf8.DecodeRuneInString(s.text[at:])
 		return "", width
 	}
-	r, token := &rules[n], text[at:end]
+	r, token := &rules[n], s.text[at:end]
 	switch {
 	case r.keep != nil:
 		token = token[:r.keep(token)]

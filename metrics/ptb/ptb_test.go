@@ -122,6 +122,7 @@ func TestTokenize(t *testing.T) {
 		{"no character", "a\xffb", "a b"},
 		{"final sigma", "ΟΔΟΣ ΣΑ Σ", "οδος σα σ"},
 		{"trailing hard space of an address", "http://a.bc\u2003", "http://a.bc"},
+		{"spaces before an address", "x \u00a0x.com", "x x.com"},
 		{"open tag", "<a b='c", "< a b = c"},
 	}
 	for _, tt := range tests {
@@ -149,6 +150,17 @@ func TestTokenizeConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestTimeIsLinear takes texts in which a long match begins nearly everywhere and
+// fails at the end. With the square of their length it would run for an hour.
+func TestTimeIsLinear(t *testing.T) {
+	for _, piece := range []string{"<!a", "[a", "x&amp;", "a@"} {
+		text := strings.Repeat(piece, 1<<19/len(piece))
+		if got := ptb.Tokenize(text); got == "" {
+			t.Errorf("no tokens of %q, repeated", piece)
+		}
+	}
 }
 
 func FuzzTokenize(f *testing.F) {
