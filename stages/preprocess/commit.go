@@ -67,7 +67,7 @@ func (fn *commitFn) commit(results []shardResult, sum *summary) error {
 		return err
 	}
 	if m.PicturesWritten == 0 {
-		err := fmt.Errorf("%w: all %d failed, see %s", ErrNothingWritten, m.PicturesSeen, ErrorsName)
+		err := fmt.Errorf("%w: all %d failed (%s: %s), see %s", ErrNothingWritten, m.PicturesSeen, letters[0].Image, letters[0].Error, ErrorsName)
 		return errors.Join(err, records.WriteDeadLetters(filepath.Join(fn.Output, ErrorsName), letters))
 	}
 	if err := fn.clearFormer(m); err != nil {

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/blipflow/blipflow/runners"
@@ -403,8 +404,11 @@ func TestAllPicturesBad(t *testing.T) {
 	}
 	cfg := config(t)
 	_, _, err := tryPreprocess(t, dir, cfg)
-	if err == nil || !strings.Contains(err.Error(), ErrNothingWritten.Error()+": all 4 failed, see errors.jsonl") {
-		t.Fatalf("error %v, want %v", err, ErrNothingWritten)
+	if err == nil || !strings.Contains(err.Error(), ErrNothingWritten.Error()+": all 4 failed (0.jpg: ") {
+		t.Fatalf("error %v, want %v and a first reason", err, ErrNothingWritten)
+	}
+	if !strings.HasSuffix(err.Error(), "see errors.jsonl") {
+		t.Errorf("error %v does not end with where to look", err)
 	}
 	if _, err := ReadManifest(cfg.Output); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("manifest: %v, want ErrIncomplete", err)
@@ -463,6 +467,97 @@ func TestPrepareRefuses(t *testing.T) {
 		spoil(&bad)
 		if _, err := Prepare(set, bad); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestFilesOfASplit(t *testing.T) {
+	dir, cfg := messy(t), config(t)
+	m, _ := preprocess(t, dir, cfg)
+	p, s := beam.NewPipelineWithRoot()
+	var want []string
+	for _, split := range dataset.Splits {
+		want = append(want, m.Files(split)...)
+		passert.Equals(s, Files(s, split, beam.Create(s, cfg.Output)), beam.CreateList(s, m.Files(split)))
+	}
+	if _, err := runners.Run(context.Background(), p); err != nil {
+		t.Error(err)
+	}
+	if len(want) != len(m.Shards) {
+		t.Errorf("%d files in the splits, %d shards", len(want), len(m.Shards))
+	}
+}
+
+func ExampleRun() {
+	dir, err := os.MkdirTemp("", "preprocess")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	set, err := dataset.Demo(filepath.Join(dir, "pictures"), demo.Options{Pictures: 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	job, err := Prepare(set, Config{Output: filepath.Join(dir, "shards"), Processor: *imaging.DefaultProcessor(32)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, s := beam.NewPipelineWithRoot()
+	Run(s, job)
+	if _, err := runners.Run(context.Background(), p); err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := ReadManifest(filepath.Join(dir, "shards"))
+	if err := errors.Join(err, job.Close()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, shard := range m.Shards {
+		fmt.Println(shard.Name, shard.Rows)
+	}
+	// Output:
+	// train-00000-of-00001.parquet 18
+	// validation-00000-of-00001.parquet 1
+	// test-00000-of-00001.parquet 1
+}
+
+func BenchmarkCook(b *testing.B) {
+	img := image.NewRGBA(image.Rect(0, 0, 500, 375))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i*i>>9 ^ i>>3)
+	}
+	var buf bytes.Buffer
+	if err := jpeg.Encode(&buf, img, &jpeg.Options{Quality: 88}); err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	path := filepath.Join(dir, listingName)
+	sum := sha256.Sum256(buf.Bytes())
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "1.jpg"), buf.Bytes(), 0o600),
+		writeListing(path, []dataset.Ref{{ImageID: "1", URI: "1.jpg", Captions: []string{"a red circle", "a word", "a blue square", "a circle", "a picture"}}}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	words := tokens(b)
+	tok, err := words.tokenizer()
+	if err != nil {
+		b.Fatal(err)
+	}
+	lines, err := openListing(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer lines.Close()
+	r := &recipe{listing: lines, open: dataset.Files(dir), processor: imaging.DefaultProcessor(384), text: words, tokenizer: tok}
+	p := planned{Hash: hex.EncodeToString(sum[:])}
+	for b.Loop() {
+		if o := r.cook(p, dataset.Train); o.row == nil {
+			b.Fatal(o.failed, o.broken)
 		}
 	}
 }

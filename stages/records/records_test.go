@@ -229,19 +229,17 @@ func TestCompatible(t *testing.T) {
 // A shard that was cut off anywhere, or had a byte changed, is an error or reads
 // as rows: it never panics, and a cut is never taken for a whole file.
 func TestDamagedShards(t *testing.T) {
-	data, want := shard(t, 5, Uint8, WriterOptions{RowGroupBytes: 200})
+	data, want := shard(t, 3, Uint8, WriterOptions{RowGroupBytes: 200})
 	for n := range len(data) {
 		if _, err := drain(data[:n]); !errors.Is(err, ErrMalformed) {
 			t.Fatalf("cut to %d of %d bytes: %v, want ErrMalformed", n, len(data), err)
 		}
 	}
 	for i := range data {
-		for _, flip := range []byte{0xff, 0x01} {
-			spoilt := bytes.Clone(data)
-			spoilt[i] ^= flip
-			if rows, err := drain(spoilt); err == nil && rows != len(want) {
-				t.Fatalf("byte %d ^ %#x: %d rows and no error, want %d", i, flip, rows, len(want))
-			}
+		spoilt := bytes.Clone(data)
+		spoilt[i] ^= []byte{0xff, 0x01, 0x80}[i%3]
+		if rows, err := drain(spoilt); err == nil && rows != len(want) {
+			t.Fatalf("byte %d changed to %#x: %d rows and no error, want %d", i, spoilt[i], rows, len(want))
 		}
 	}
 }
