@@ -169,7 +169,7 @@ def vocabulary():
     tokens = list(SPECIALS) + [f"[unused{i}]" for i in range(8)]
     for lo, hi in SCRIPTS:
         for c in range(lo, hi + 1):
-            for form in {chr(c), chr(c).lower()}:
+            for form in dict.fromkeys((chr(c), chr(c).lower())):
                 if rng.random() < 0.93 and form.strip():
                     tokens += [form, "##" + form]
     for c in IDEOGRAPHS:
