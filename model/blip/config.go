@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/blipflow/blipflow/model/torch"
 )
@@ -147,8 +148,13 @@ func (c Config) JSON() ([]byte, error) {
 		DType            string   `json:"torch_dtype"`
 		plain
 	}{[]string{"BlipForConditionalGeneration"}, "blip", !c.Untied, c.Text.InitializerRange, "float32", plain(c)}
-	return json.MarshalIndent(full, "", "  ")
+	data, err := json.MarshalIndent(full, "", "  ")
+	return wholeReal.ReplaceAll(data, []byte("$1.0$2")), err
 }
+
+// wholeReal is a real setting whose value is a whole number. JSON has one kind
+// of number, but transformers 5 reads 0 as an integer and refuses it for these.
+var wholeReal = regexp.MustCompile(`("(?:label_smoothing|layer_norm_eps|initializer_range|[a-z_]*dropout[a-z_]*)": -?[0-9]+)([,\n])`)
 
 // Validate names the first setting that cannot be.
 func (c Config) Validate() error {

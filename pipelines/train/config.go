@@ -99,7 +99,7 @@ func demoPreset(c *config) {
 	c.DemoPictures = 9500
 	c.LearningRate, c.Scheduler, c.WarmupRatio, c.WeightDecay = 1e-3, trainer.Cosine, 0.04, 0.01
 	c.TrainBatchSize, c.EvalBatchSize, c.Accumulation = 32, 32, 1
-	c.CaptionPolicy, c.Epochs, c.EvalSamples = train.RandomCaption, 12, 100
+	c.CaptionPolicy, c.Epochs, c.EvalSamples = train.RandomCaption, 13, 100
 	c.MaxNewTokens, c.NumBeams = 20, 3
 }
 
@@ -131,12 +131,15 @@ func (c *config) validate() error {
 		return settings.Bad("metric_for_best_model", "is %q, want %s or %s", c.BestMetric, train.MetricBLEU, train.MetricLoss)
 	}
 	if err := c.trainer().Validate(); err != nil {
-		return err
+		return settings.Bad("", "%v", err)
 	}
 	if _, err := torch.Open(c.Device); err != nil {
 		return settings.Bad("device", "%v", err)
 	}
-	return runners.Check()
+	if err := runners.Check(); err != nil {
+		return settings.Bad("runner", "%v", err)
+	}
+	return nil
 }
 
 func (c *config) trainer() trainer.Config {

@@ -15,14 +15,14 @@ import (
 	"github.com/blipflow/blipflow/transforms/text"
 )
 
-// SmallConfig is a BLIP of half a million parameters, for pictures of 64×64,
+// SmallConfig is a BLIP of half a million parameters, for pictures of 48×48,
 // that learns simple scenes on a CPU in minutes. Random weights of this width
 // need a wider spread than the 0.02 of models of 768.
 func SmallConfig() blip.Config {
 	c := blip.Base()
 	v, t := &c.Vision, &c.Text
 	v.HiddenSize, v.IntermediateSize, v.NumHiddenLayers, v.NumAttentionHeads = 96, 192, 3, 4
-	v.ImageSize, v.PatchSize, v.InitializerRange = 64, 8, 0.08
+	v.ImageSize, v.PatchSize, v.InitializerRange = 48, 8, 0.08
 	t.HiddenSize, t.EncoderHiddenSize, t.IntermediateSize, t.NumHiddenLayers, t.NumAttentionHeads = 96, 96, 192, 2, 4
 	t.MaxPositionEmbeddings, t.InitializerRange = 64, 0.08
 	return c
