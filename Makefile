@@ -20,8 +20,8 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Every folder with Go code. A dot alone would let gofmt into .gotch and .venv.
 GO_FOLDERS = $(wildcard *.go) $(wildcard pipelines stages transforms model metrics runners)
 
-# What remakes golden files; check_*.py look at what the program wrote.
-GOLDEN_SCRIPTS = $(filter-out testdata/check_%.py,$(wildcard testdata/*.py))
+# What remakes golden files; *_bench.py time the reference, check_*.py look at what the program wrote.
+GOLDEN_SCRIPTS = $(filter-out testdata/check_%.py testdata/%_bench.py,$(wildcard testdata/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test race lint fmt bench golden fuzz parity clean
