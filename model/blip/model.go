@@ -3,6 +3,7 @@ package blip
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/blipflow/blipflow/model/nn"
 	"github.com/blipflow/blipflow/model/safetensors"
@@ -58,7 +59,7 @@ func stored(d *torch.Device, f weights) nn.Source {
 		if !ok {
 			return nil, nil
 		}
-		if !sameShape(t.Shape, shape) {
+		if !slices.Equal(t.Shape, shape) {
 			return nil, fmt.Errorf("shape is %v, the configuration wants %v", t.Shape, shape)
 		}
 		dtype, ok := dtypes[t.DType]
@@ -72,18 +73,6 @@ func stored(d *torch.Device, f weights) nn.Source {
 var dtypes = map[safetensors.DType]torch.DType{
 	safetensors.F64: torch.Float64, safetensors.F32: torch.Float32,
 	safetensors.F16: torch.Float16, safetensors.BF16: torch.BFloat16,
-}
-
-func sameShape(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func build(d *torch.Device, c Config, source nn.Source) (*Model, error) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"unsafe"
 
-	"github.com/sugarme/gotch"
 	lib "github.com/sugarme/gotch/libtch"
 	"github.com/sugarme/gotch/ts"
 )
@@ -254,30 +253,8 @@ func (t *Tensor) To(dtype DType) *Tensor {
 	return t.do("to dtype", c, err)
 }
 
-// Clone copies the elements into a tensor of its own, outside any graph.
-func (t *Tensor) Clone() *Tensor {
-	d := t.Detach()
-	c, err := d.c.ToDtype(d.DType(), false, true, false)
-	return t.do("clone", c, err)
-}
-
 // Detach is the same data outside the graph.
 func (t *Tensor) Detach() *Tensor {
 	c, err := t.c.Detach(false)
 	return t.do("detach", c, err)
-}
-
-// Argmax is the index of the largest element of the last dimension.
-func (t *Tensor) Argmax() *Tensor {
-	c, err := t.c.Argmax([]int64{-1}, false, false)
-	return t.do("argmax", c, err)
-}
-
-// CPU is the tensor on the host; itself where it is there.
-func (t *Tensor) CPU() *Tensor {
-	if t.dev.kind == gotch.CPU {
-		return t
-	}
-	c, err := t.c.To(gotch.CPU, false)
-	return t.do("to cpu", c, err)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/blipflow/blipflow/model/nn"
 	"github.com/blipflow/blipflow/model/safetensors"
@@ -133,7 +134,7 @@ func (o *AdamW) load(folder string, steps int) error {
 	for i, p := range o.params {
 		for name, t := range map[string]*torch.Tensor{".exp_avg": o.mean[i], ".exp_avg_sq": o.square[i]} {
 			stored, ok := f.Tensor(p.Name + name)
-			if !ok || stored.DType != safetensors.F32 || int64(len(stored.Data)) != 4*elements(t.Shape()) {
+			if !ok || stored.DType != safetensors.F32 || !slices.Equal(stored.Shape, t.Shape()) {
 				return fmt.Errorf("%s does not fit the model: %s%s", OptimizerFile, p.Name, name)
 			}
 			torch.Tidy(t.Device(), func() *torch.Tensor {
@@ -143,12 +144,4 @@ func (o *AdamW) load(folder string, steps int) error {
 		}
 	}
 	return nil
-}
-
-func elements(shape []int64) int64 {
-	n := int64(1)
-	for _, s := range shape {
-		n *= s
-	}
-	return n
 }

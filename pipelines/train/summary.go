@@ -12,6 +12,7 @@ import (
 	"github.com/blipflow/blipflow/pipelines/settings"
 	"github.com/blipflow/blipflow/stages/caption"
 	"github.com/blipflow/blipflow/stages/dataset"
+	"github.com/blipflow/blipflow/stages/evaluate"
 	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/records"
 	"github.com/blipflow/blipflow/transforms/demo"
@@ -55,7 +56,7 @@ func (j *job) testSummary(w io.Writer, m *preprocess.Manifest) error {
 		return err
 	}
 	for _, r := range rows[:min(shown, len(rows))] {
-		fmt.Fprintf(w, "  %s\n    caption:   %s\n    reference: %s\n", r.Image, r.Caption, references[r.ImageID][0])
+		fmt.Fprintf(w, "  %s\n    caption:   %s\n    reference: %s\n", r.URI, r.Caption, references[r.ImageID][0])
 	}
 	if err := scores(w, j.cfg.in(metricsFile)); err != nil {
 		return err
@@ -71,23 +72,16 @@ func (j *job) testSummary(w io.Writer, m *preprocess.Manifest) error {
 	return nil
 }
 
-func readCaptions(path string) (rows []caption.Row, err error) {
+func readCaptions(path string) (rows []caption.Prediction, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	dec := json.NewDecoder(f)
-	for {
-		var r caption.Row
-		switch err := dec.Decode(&r); {
-		case errors.Is(err, io.EOF):
-			return rows, nil
-		case err != nil:
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
-		rows = append(rows, r)
+	if rows, err = evaluate.ParsePredictions(f); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
+	return rows, nil
 }
 
 // references are the captions of the test split by picture.
@@ -133,7 +127,7 @@ func scores(w io.Writer, path string) error {
 }
 
 // accuracy compares the demo's captions with what its pictures show.
-func accuracy(rows []caption.Row, references map[string][]string) (demo.Accuracy, error) {
+func accuracy(rows []caption.Prediction, references map[string][]string) (demo.Accuracy, error) {
 	var said []string
 	var truths []demo.Facts
 	for _, r := range rows {
