@@ -6,29 +6,30 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/blipflow/blipflow/stages/annotations"
 	"github.com/blipflow/blipflow/stages/caption"
 )
 
 // jsonPrediction is an element of COCO's results, or a line of captions.
 type jsonPrediction struct {
-	ImageID id            `json:"image_id"`
-	Image   string        `json:"image"`
-	Caption *string       `json:"caption"`
-	Score   caption.Score `json:"score"`
+	ImageID annotations.ID `json:"image_id"`
+	Image   string         `json:"image"`
+	Caption *string        `json:"caption"`
+	Score   caption.Score  `json:"score"`
 }
 
 // ParsePredictions reads COCO's results JSON, a list, or the JSON Lines that
 // captioning writes.
 func ParsePredictions(r io.Reader) ([]caption.Prediction, error) {
-	in := withoutMark(r)
-	list, err := beginsList(in)
+	in := annotations.SkipMark(r)
+	list, err := annotations.BeginsList(in)
 	if err != nil {
 		return nil, err
 	}
 	var read []jsonPrediction
 	dec := json.NewDecoder(in)
 	if list {
-		err = appendTo(&read)(dec)
+		err = annotations.AppendTo(dec, &read)
 		if err == nil {
 			if _, err = dec.Token(); errors.Is(err, io.EOF) {
 				err = nil
@@ -51,22 +52,6 @@ func ParsePredictions(r io.Reader) ([]caption.Prediction, error) {
 		return nil, fmt.Errorf("%w: after %d predictions: %w", ErrFormat, len(read), err)
 	}
 	return predictions(read)
-}
-
-// beginsList looks for the bracket of a list, past white space.
-func beginsList(in io.ByteScanner) (bool, error) {
-	for {
-		b, err := in.ReadByte()
-		switch {
-		case errors.Is(err, io.EOF):
-			return false, nil
-		case err != nil:
-			return false, err
-		case b == ' ' || b == '\t' || b == '\r' || b == '\n':
-			continue
-		}
-		return b == '[', in.UnreadByte()
-	}
 }
 
 func predictions(read []jsonPrediction) ([]caption.Prediction, error) {

@@ -1,4 +1,4 @@
-package evaluate
+package annotations
 
 import (
 	"bytes"
@@ -8,11 +8,12 @@ import (
 	"strconv"
 )
 
-// id is a picture's id in JSON, a string or a whole number.
-type id string
+// ID is a picture's id in JSON, a string or a whole number: 42 and "42" are the
+// same.
+type ID string
 
 // UnmarshalJSON reads a string, a whole number in any notation, or null for none.
-func (x *id) UnmarshalJSON(data []byte) error {
+func (x *ID) UnmarshalJSON(data []byte) error {
 	switch {
 	case bytes.Equal(data, []byte("null")):
 		*x = ""
@@ -22,7 +23,7 @@ func (x *id) UnmarshalJSON(data []byte) error {
 	}
 	text := string(data)
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		*x = id(strconv.FormatInt(n, 10))
+		*x = ID(strconv.FormatInt(n, 10))
 		return nil
 	}
 	const longest = 32 // 1e999999999 is a number of a gigabyte
@@ -34,6 +35,6 @@ func (x *id) UnmarshalJSON(data []byte) error {
 	if !ok || !exact.IsInt() {
 		return fmt.Errorf("id %.40s is neither a string nor a whole number", text)
 	}
-	*x = id(exact.Num().String())
+	*x = ID(exact.Num().String())
 	return nil
 }
