@@ -26,6 +26,10 @@ const (
 	CodeNoCaption Code = "no_caption"
 	// CodeEmptyCaption: a caption without a word.
 	CodeEmptyCaption Code = "empty_caption"
+	// CodeNoSplit: a picture in none of the splits that the data set names.
+	CodeNoSplit Code = "no_split"
+	// CodeNearDuplicate: a picture that looks like one in another split.
+	CodeNearDuplicate Code = "near_duplicate"
 	// CodeChanged: the picture changed while the run went on.
 	CodeChanged Code = "changed"
 	// CodeTooManyBytes: the file is larger than any picture should be.

@@ -69,28 +69,16 @@ func Open(path string, opt ReaderOptions) (*Reader, error) {
 // NewReader reads the shard of the given size from in. Its errors wrap
 // ErrMalformed or ErrNotExamples, or are those of in.
 func NewReader(in io.ReaderAt, size int64, opt ReaderOptions) (r *Reader, err error) {
-	defer recoverMalformed(&err)
-	if err := checkFrame(in, size); err != nil {
-		return nil, err
-	}
-	file, err := parquet.OpenFile(in, size,
-		// Async reads would panic on a goroutine of the library's own, where
-		// nothing can recover.
-		parquet.FileReadMode(parquet.ReadModeSync),
-		parquet.SkipBloomFilters(true),
-		parquet.SkipPageIndex(true),
-	)
+	defer RecoverMalformed(&err)
+	file, err := OpenParquet(in, size)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, err
 	}
 	meta, err := metaFrom(file.Lookup)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkColumns(file, meta.PixelFormat); err != nil {
-		return nil, err
-	}
-	if err := checkExtents(file, size); err != nil {
 		return nil, err
 	}
 	r = &Reader{meta: meta, groups: file.RowGroups(), open: opener(meta.PixelFormat, opt)}
@@ -129,7 +117,7 @@ func (r *Reader) RowGroups() int { return len(r.groups) }
 
 // SkipTo makes the next row read the row-th of the shard, counted from 0.
 func (r *Reader) SkipTo(row int64) (err error) {
-	defer recoverMalformed(&err)
+	defer RecoverMalformed(&err)
 	if row < 0 || row > r.Rows() {
 		return fmt.Errorf("seek to row %d of %d", row, r.Rows())
 	}
@@ -147,7 +135,7 @@ func (r *Reader) SkipTo(row int64) (err error) {
 // Next returns the next row, or io.EOF after the last. The row's memory is the
 // caller's own.
 func (r *Reader) Next() (e Example, err error) {
-	defer recoverMalformed(&err)
+	defer RecoverMalformed(&err)
 	if r.row >= r.Rows() {
 		return Example{}, io.EOF
 	}
@@ -201,7 +189,7 @@ func (r *Reader) All() iter.Seq2[Example, error] {
 
 // Close releases the shard.
 func (r *Reader) Close() (err error) {
-	defer recoverMalformed(&err)
+	defer RecoverMalformed(&err)
 	err = r.closeGroup()
 	if r.source != nil {
 		err = errors.Join(err, r.source.Close())
@@ -263,14 +251,6 @@ func (c *groupCursor[R]) seek(row int64) error {
 }
 
 func (c *groupCursor[R]) Close() error { return c.reader.Close() }
-
-// recoverMalformed turns a panic of the Parquet library, which it has for many
-// kinds of malformed input, into an error.
-func recoverMalformed(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v", ErrMalformed, p)
-	}
-}
 
 // checkFrame looks at both ends of the file before the library allocates what
 // the footer claims to need.
