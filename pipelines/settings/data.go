@@ -70,12 +70,19 @@ const DemoDataset = "demo"
 
 // Data are the settings of every pipeline that preprocesses a data set.
 type Data struct {
-	Dataset      string              `flag:"dataset" usage:"folder of pictures with metadata.jsonl or captions.csv, or demo for drawn ones"`
+	Dataset      string              `flag:"dataset" usage:"folder or file of pictures and captions, or demo for drawn ones"`
+	ImageRoot    string              `flag:"image_root" usage:"folder of the pictures that metadata names, where they are not beside it"`
+	Limit        int                 `flag:"limit" usage:"most pictures to take, of each named split its share; 0 is all"`
+	ShuffleSeed  int64               `flag:"shuffle_seed" usage:"seed of the order in the shards, and of what --limit takes; 0 takes the first in an order of the split's"`
+	Dedupe       bool                `flag:"dedupe" usage:"leave out pictures that look like one in another split; test comes before validation before train"`
 	DemoPictures int                 `flag:"demo_pictures" usage:"number of pictures to draw for --dataset=demo"`
 	DemoSeed     uint64              `flag:"demo_seed" usage:"seed of the drawn pictures"`
 	Split        preprocess.Shares   `flag:"split" usage:"shares of train/validation/test, where the data set names no splits"`
 	SplitSeed    int64               `flag:"split_seed" usage:"seed of the split"`
 	MaxTextLen   int                 `flag:"max_txt_len" usage:"most tokens of a caption, the first and the last included"`
+	Clean        bool                `flag:"clean_captions" usage:"train on captions in lower case and without punctuation, as BLIP did"`
+	MaxWords     int                 `flag:"max_words" usage:"train on so many words of a caption; 0 is all"`
+	Prompt       string              `flag:"prompt" usage:"words before every caption, which training takes as given"`
 	ShardSizeMB  int64               `flag:"shard_size_mb" usage:"size of a shard before compression, in MiB"`
 	PixelFormat  records.PixelFormat `flag:"pixel_format" usage:"how pixels are stored" choices:"uint8,float32"`
 	Workers      int                 `flag:"preprocessing_num_workers" usage:"pictures that a process works on at a time; 0 is one a processor"`
@@ -100,6 +107,12 @@ func (d *Data) Validate() error {
 		return Bad("demo_pictures", "%d: write a number from 1 to %d", d.DemoPictures, demo.MaxPictures)
 	case d.MaxTextLen < 3:
 		return Bad("max_txt_len", "%d: a caption needs 3 tokens at least", d.MaxTextLen)
+	case d.Limit < 0:
+		return Bad("limit", "%d: write a number, 0 or more", d.Limit)
+	case d.MaxWords < 0:
+		return Bad("max_words", "%d: write a number, 0 or more", d.MaxWords)
+	case d.ImageRoot != "" && d.Dataset == DemoDataset:
+		return Bad("image_root", "the demo's pictures are drawn")
 	case d.ShardSizeMB < 1 || d.ShardSizeMB > 1<<20:
 		return Bad("shard_size_mb", "%d: write a number from 1 to %d", d.ShardSizeMB, 1<<20)
 	case d.Workers < 0:
@@ -111,10 +124,16 @@ func (d *Data) Validate() error {
 // Load lists the data set. The demo's pictures are drawn into a folder of output,
 // unless they are there already.
 func (d *Data) Load(output string) (*dataset.Set, error) {
+	o := dataset.Options{ImageRoot: d.ImageRoot, Limit: d.Limit, ShuffleSeed: d.ShuffleSeed}
 	if d.Dataset == DemoDataset {
-		return dataset.Demo(filepath.Join(output, "demo-pictures"), demo.Options{Seed: d.DemoSeed, Pictures: d.DemoPictures})
+		return dataset.Demo(filepath.Join(output, "demo-pictures"), demo.Options{Seed: d.DemoSeed, Pictures: d.DemoPictures}, o)
 	}
-	set, err := dataset.Load(d.Dataset)
+	if d.ImageRoot != "" {
+		if info, err := os.Stat(d.ImageRoot); err != nil || !info.IsDir() {
+			return nil, Bad("image_root", "there is no folder %s", d.ImageRoot)
+		}
+	}
+	set, err := dataset.Load(d.Dataset, o)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, Bad("dataset", "there is no folder %s", d.Dataset)
 	}
@@ -123,9 +142,12 @@ func (d *Data) Load(output string) (*dataset.Set, error) {
 
 // Preprocess is the configuration of the stage.
 func (d *Data) Preprocess(output string, processor *imaging.Processor, words *preprocess.Text) preprocess.Config {
+	captions := *words
+	captions.Clean, captions.MaxWords, captions.Prompt = d.Clean, d.MaxWords, d.Prompt
 	return preprocess.Config{
-		Output: output, Processor: *processor, Decode: d.Decode(), Text: words,
+		Output: output, Processor: *processor, Decode: d.Decode(), Text: &captions,
 		PixelFormat: d.PixelFormat, Shares: d.Split, SplitSeed: d.SplitSeed,
+		ShuffleSeed: d.ShuffleSeed, Dedupe: d.Dedupe,
 		ShardBytes: d.ShardSizeMB << 20, Workers: d.Workers,
 	}
 }

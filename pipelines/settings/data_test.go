@@ -70,7 +70,7 @@ func TestLoadData(t *testing.T) {
 	d := DefaultData()
 	d.Dataset, d.DemoPictures = DemoDataset, 3
 	set, err := d.Load(output)
-	if err != nil || len(set.Refs) != 3 || !strings.HasPrefix(set.Root, output) {
+	if err != nil || len(set.Refs) != 3 || !strings.HasPrefix(set.Roots.Pictures, output) {
 		t.Errorf("demo: %+v, %v", set, err)
 	}
 	d.Dataset = filepath.Join(output, "absent")

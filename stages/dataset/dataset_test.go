@@ -149,7 +149,7 @@ func TestLoad(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			set, err := Load(folder(t, tt.files))
+			set, err := Load(folder(t, tt.files), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,8 +159,9 @@ func TestLoad(t *testing.T) {
 			if diff := cmp.Diff(tt.dead, set.Rejected); diff != "" {
 				t.Errorf("dead letters (-want +got):\n%s", diff)
 			}
+			sources := set.Roots.Sources()
 			for _, ref := range set.Refs {
-				f, err := Files(set.Root)(ref.URI)
+				f, err := sources.Open(t.Context(), &ref)
 				if err != nil {
 					t.Errorf("open %q: %v", ref.URI, err)
 					continue
@@ -181,7 +182,7 @@ func TestLoadErrors(t *testing.T) {
 		says  string
 	}{
 		{"empty folder", nil, ErrNoPictures, "the folder is empty"},
-		{"pictures without captions", map[string]string{"a.jpg": "a"}, ErrNoCaptions, "none of metadata.jsonl, metadata.csv, captions.csv, captions.txt"},
+		{"pictures without captions", map[string]string{"a.jpg": "a"}, ErrNoCaptions, "none of metadata.jsonl, metadata.csv, metadata.parquet, captions.csv, captions.txt"},
 		{"metadata without rows", map[string]string{"metadata.jsonl": "\n"}, ErrNoPictures, "has no rows"},
 		{"rows without captions", map[string]string{"metadata.jsonl": `{"file_name":"a.jpg"}`, "a.jpg": ""}, ErrNoCaptions, "text, caption or captions"},
 		{"all missing", map[string]string{"captions.csv": "image,caption\nx.jpg,a\ny.jpg,b\n"}, ErrNoPictures, "none of the 2"},
@@ -198,17 +199,17 @@ func TestLoadErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := folder(t, tt.files)
-			_, err := Load(dir)
+			_, err := Load(dir, Options{})
 			if !errors.Is(err, tt.is) || !strings.Contains(fmt.Sprint(err), tt.says) || !strings.Contains(fmt.Sprint(err), dir) {
 				t.Errorf("got %v\nwant %v in %s, saying %q", err, tt.is, dir, tt.says)
 			}
 		})
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(filepath.Join(t.TempDir(), "absent"), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent folder: %v, want os.ErrNotExist", err)
 	}
 	file := filepath.Join(folder(t, map[string]string{"f": ""}), "f")
-	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "not a folder") {
+	if _, err := Load(file, Options{}); err == nil || !strings.Contains(err.Error(), "neither a folder nor") {
 		t.Errorf("a file for a folder: %v", err)
 	}
 }
@@ -218,7 +219,7 @@ func TestIdentity(t *testing.T) {
 	dir := folder(t, map[string]string{"metadata.jsonl": rows, "a.jpg": "1", "note.txt": ""})
 	identity := func() string {
 		t.Helper()
-		set, err := Load(dir)
+		set, err := Load(dir, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +266,7 @@ func TestIdentity(t *testing.T) {
 func TestDemo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
 	for range 2 { // the second finds it drawn
-		set, err := Demo(dir, demo.Options{Seed: 1, Pictures: 20})
+		set, err := Demo(dir, demo.Options{Seed: 1, Pictures: 20}, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -383,7 +384,7 @@ func FuzzMetadata(f *testing.F) {
 	f.Add("image|comment|split\n1.jpg|x|test")
 	f.Add("\ufefffile_name;text\r\n\"a;b.jpg\";\"c\"\"d\"")
 	f.Fuzz(func(t *testing.T, content string) {
-		check := func(r metaRow) error {
+		check := func(r row) error {
 			for _, c := range r.captions {
 				if strings.ContainsAny(c, "\r\n\v\f\u2028\u2029") {
 					t.Errorf("a caption of several lines: %q", c)
@@ -392,8 +393,10 @@ func FuzzMetadata(f *testing.F) {
 			return nil
 		}
 		// Errors are as good as rows; panics and captions of two lines are not.
-		_ = readJSONLines(strings.NewReader(content), check)
-		_ = readCSV(strings.NewReader(content), check)
+		for _, name := range []string{"x.jsonl", "x.json", "x.csv", "x.token.txt", "x.tar"} {
+			s := sourceOf(name)
+			_ = s.read(&sourceFile{strings.NewReader(content), "", name, int64(len(content))}, check)
+		}
 	})
 }
 
@@ -412,7 +415,7 @@ func ExampleLoad() {
 		fmt.Println(err)
 		return
 	}
-	set, err := Load(dir)
+	set, err := Load(dir, Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

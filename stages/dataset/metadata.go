@@ -3,17 +3,18 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/blipflow/blipflow/stages/annotations"
 	"github.com/blipflow/blipflow/transforms/text"
 )
 
@@ -21,92 +22,15 @@ import (
 // is not read into memory whole.
 const maxLine = 16 << 20
 
-// metaRow is what a row of metadata says of a picture.
-type metaRow struct {
-	dir      string // the metadata file's folder, relative to the root
-	fileName string
-	imageID  string
-	split    string
-	captions []string
+// metaNames are the files of an imagefolder's metadata.
+var metaNames = []string{"metadata.jsonl", "metadata.csv", "metadata.parquet", "captions.csv", "captions.txt"}
+
+// readJSONLines reads a JSON object a line.
+func readJSONLines(s *sourceFile, add func(row) error) error {
+	return readRowLines(bufio.NewReaderSize(s, 1<<16), s, add)
 }
 
-// metaFile is a file of metadata.
-type metaFile struct {
-	dir  string // relative to the root, slash-separated; "" for the root itself
-	name string
-}
-
-var metaNames = []string{"metadata.jsonl", "metadata.csv", "captions.csv", "captions.txt"}
-
-// findMetadata finds the root's metadata file or, if it has none, those of its
-// split folders.
-func findMetadata(root string) ([]metaFile, error) {
-	if name := metadataIn(root); name != "" {
-		return []metaFile{{name: name}}, nil
-	}
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return nil, err
-	}
-	var files []metaFile
-	for _, e := range entries {
-		if splitNames[strings.ToLower(e.Name())] == "" {
-			continue
-		}
-		if name := metadataIn(filepath.Join(root, e.Name())); name != "" {
-			files = append(files, metaFile{dir: e.Name(), name: name})
-		}
-	}
-	switch {
-	case len(files) > 0:
-		return files, nil
-	case len(entries) == 0:
-		return nil, fmt.Errorf("%w: the folder is empty", ErrNoPictures)
-	default:
-		return nil, fmt.Errorf("%w: the folder has none of %s", ErrNoCaptions, strings.Join(metaNames, ", "))
-	}
-}
-
-func metadataIn(dir string) string {
-	for _, name := range metaNames {
-		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
-			return name
-		}
-	}
-	return ""
-}
-
-// read gives every row of the file to add. Errors name the file and the line.
-func (m metaFile) read(root string, add func(metaRow) error) error {
-	where := filepath.Join(m.dir, m.name)
-	f, err := os.Open(filepath.Join(root, where))
-	if err != nil {
-		return err
-	}
-	defer f.Close() // only read
-	add = inFolder(m.dir, add)
-	if filepath.Ext(m.name) == ".jsonl" {
-		err = readJSONLines(f, add)
-	} else {
-		err = readCSV(f, add)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", where, err)
-	}
-	return nil
-}
-
-func inFolder(dir string, add func(metaRow) error) func(metaRow) error {
-	return func(r metaRow) error {
-		r.dir = dir
-		if r.split == "" {
-			r.split = splitNames[strings.ToLower(dir)]
-		}
-		return add(r)
-	}
-}
-
-func readJSONLines(in io.Reader, add func(metaRow) error) error {
+func readRowLines(in io.Reader, s *sourceFile, add func(row) error) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 1<<16), maxLine)
 	n := 0
@@ -119,9 +43,9 @@ func readJSONLines(in io.Reader, add func(metaRow) error) error {
 		if len(line) == 0 {
 			continue
 		}
-		row, err := parseJSON(line)
+		r, err := parseJSON(line, s.dir())
 		if err == nil {
-			err = add(row)
+			err = add(r)
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
@@ -133,29 +57,52 @@ func readJSONLines(in io.Reader, add func(metaRow) error) error {
 	return nil
 }
 
-// parseJSON reads one line of metadata.jsonl.
-func parseJSON(line []byte) (metaRow, error) {
-	var obj struct {
-		FileName string          `json:"file_name"`
-		ImageID  json.RawMessage `json:"image_id"`
-		Split    string          `json:"split"`
-		Text     words           `json:"text"`
-		Caption  words           `json:"caption"`
-		Captions words           `json:"captions"`
-	}
+// jsonRow is a row of an imagefolder's metadata, or of yerevann/coco-karpathy.
+type jsonRow struct {
+	FileName  string                 `json:"file_name"`
+	Filename  string                 `json:"filename"`
+	Image     string                 `json:"image"`
+	FilePath  string                 `json:"filepath"`
+	URL       string                 `json:"url"`
+	ImageID   json.RawMessage        `json:"image_id"`
+	COCOID    annotations.ID         `json:"cocoid"`
+	Split     string                 `json:"split"`
+	Text      words                  `json:"text"`
+	Caption   words                  `json:"caption"`
+	Captions  words                  `json:"captions"`
+	Sentences []annotations.Sentence `json:"sentences"`
+}
+
+// parseJSON reads a row. Dir is the folder that its names are relative to.
+func parseJSON(line []byte, dir string) (row, error) {
+	var obj jsonRow
 	if err := json.Unmarshal(line, &obj); err != nil {
-		return metaRow{}, jsonError(err)
+		return row{}, jsonError(err)
 	}
+	return obj.row(dir)
+}
+
+func (obj *jsonRow) row(dir string) (row, error) {
 	split, err := namedSplit(obj.Split)
 	if err != nil {
-		return metaRow{}, err
+		return row{}, err
 	}
 	id, err := idOf(obj.ImageID)
 	if err != nil {
-		return metaRow{}, err
+		return row{}, err
 	}
-	captions := slices.Concat(obj.Text, obj.Caption, obj.Captions)
-	return metaRow{fileName: obj.FileName, imageID: id, split: split, captions: captions}, nil
+	r := row{
+		dirs: pictureFolders(dir), name: cmp.Or(obj.FileName, obj.Filename, obj.Image), url: obj.URL,
+		imageID: cmp.Or(id, string(obj.COCOID)), split: split,
+		captions: slices.Concat(obj.Text, obj.Caption, obj.Captions),
+	}
+	if obj.FilePath != "" {
+		r.name = path.Join(obj.FilePath, r.name)
+	}
+	for _, sentence := range obj.Sentences {
+		r.captions = append(r.captions, text.OneLine(string(sentence)))
+	}
+	return r, nil
 }
 
 func jsonError(err error) error {
@@ -231,9 +178,9 @@ var columnNames = map[string]string{
 	"split":    "split",
 }
 
-// readCSV reads a table whose first line names its columns.
-func readCSV(in io.Reader, add func(metaRow) error) error {
-	buf := bufio.NewReaderSize(in, 1<<16)
+// readTable reads a table whose first line names its columns.
+func readTable(s *sourceFile, add func(row) error) error {
+	buf := bufio.NewReaderSize(s, 1<<16)
 	head, err := buf.Peek(1 << 12)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -264,9 +211,9 @@ func readCSV(in io.Reader, add func(metaRow) error) error {
 		if err != nil {
 			return err
 		}
-		row, err := columns.row(fields, string(comma))
+		r, err := columns.row(fields, string(comma), s.dir())
 		if err == nil {
-			err = add(row)
+			err = add(r)
 		}
 		if err != nil {
 			line, _ := table.FieldPos(0)
@@ -306,7 +253,7 @@ func findColumns(header string) (rune, columnsOf, error) {
 	return 0, columnsOf{}, fmt.Errorf("line 1: the header %q names no picture and caption: write image,caption", header)
 }
 
-func (c columnsOf) row(fields []string, comma string) (metaRow, error) {
+func (c columnsOf) row(fields []string, comma, dir string) (row, error) {
 	if len(fields) > c.n && c.caption == c.n-1 {
 		// A caption with commas of its own, not in quotes.
 		fields = append(fields[:c.caption:c.caption], strings.Join(fields[c.caption:], comma))
@@ -319,11 +266,11 @@ func (c columnsOf) row(fields []string, comma string) (metaRow, error) {
 	}
 	split, err := namedSplit(get(c.split))
 	if err != nil {
-		return metaRow{}, err
+		return row{}, err
 	}
-	row := metaRow{fileName: get(c.file), imageID: strings.TrimSpace(get(c.id)), split: split}
+	r := row{dirs: pictureFolders(dir), name: get(c.file), imageID: strings.TrimSpace(get(c.id)), split: split}
 	if c.caption < len(fields) {
-		row.captions = tidy([]string{get(c.caption)})
+		r.captions = tidy([]string{get(c.caption)})
 	}
-	return row, nil
+	return r, nil
 }

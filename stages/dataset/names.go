@@ -6,21 +6,50 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// encoded begins a name that holds bytes in percent-encoding.
-const encoded = "file:"
+// What URIs begin with, other than those of plain files.
+const (
+	encoded     = "file:"    // a file, in percent-encoding
+	rowScheme   = "parquet:" // a row of a Parquet file
+	tarScheme   = "tar:"     // a member of a tar file
+	httpScheme  = "http:"
+	httpsScheme = "https:"
+)
+
+var schemes = []string{encoded, rowScheme, tarScheme, httpScheme, httpsScheme}
+
+func hasScheme(name string) bool {
+	return slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(name, s) })
+}
 
 // EncodeName writes a slash-separated path as valid UTF-8: as it is, where it is
-// that already, else as "file:" and the path in percent-encoding. DecodeName
-// turns it back.
+// that already and cannot be taken for another URI, else as "file:" and the path in
+// percent-encoding. DecodeName turns it back.
 func EncodeName(path string) string {
-	if utf8.ValidString(path) && !strings.HasPrefix(path, encoded) {
+	if utf8.ValidString(path) && !hasScheme(path) {
 		return path
 	}
 	return encoded + (&url.URL{Path: path}).EscapedPath()
+}
+
+// innerURI names a picture inside a file, both in percent-encoding.
+func innerURI(scheme, file, inner string) string {
+	return scheme + (&url.URL{Path: file}).EscapedPath() + "#" + (&url.URL{Fragment: inner}).EscapedFragment()
+}
+
+// containerOf is the file that an innerURI is in.
+func containerOf(uri string) (string, error) {
+	_, rest, _ := strings.Cut(uri, ":")
+	file, _, _ := strings.Cut(rest, "#")
+	path, err := url.PathUnescape(file)
+	if err != nil {
+		return "", fmt.Errorf("name %q: %w", uri, err)
+	}
+	return path, nil
 }
 
 // DecodeName returns the path that EncodeName wrote as name.

@@ -1,15 +1,22 @@
 package dataset
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"maps"
+	"math/rand/v2"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/blipflow/blipflow/stages/records"
 	"github.com/blipflow/blipflow/transforms/demo"
@@ -30,8 +37,13 @@ type Ref struct {
 	// ImageID is the picture's name in the data set, unique in it: the
 	// metadata's image_id if there is one, else the URI.
 	ImageID string `json:"image_id"`
-	// URI is where the picture is, relative to the set's root.
+	// URI is where the picture is: a file, relative to the set's root; a row of a
+	// Parquet file or a member of a tar file; or an address on the web.
 	URI string `json:"uri"`
+	// Place is where in its file a picture is that shares it.
+	Place *Place `json:"place,omitempty"`
+	// Origin is set where the picture was made from another one.
+	Origin *Origin `json:"origin,omitempty"`
 	// Captions are its captions, in the order of the metadata.
 	Captions []string `json:"captions"`
 	// Split is the split that the data set names; empty where it names none.
@@ -40,12 +52,23 @@ type Ref struct {
 	Index int `json:"index"`
 }
 
+// Origin is the picture that one in a shard of ours was made from.
+type Origin struct {
+	// URI was where it was.
+	URI string `json:"uri"`
+	// Width and Height are its size.
+	Width  int `json:"width"`
+	Height int `json:"height"`
+	// ContentHash is the SHA-256 of its file, in hex.
+	ContentHash string `json:"content_hash"`
+}
+
 // Set is a data set's list of pictures.
 type Set struct {
 	// Name is what the data set is called: its folder's name, or "demo".
 	Name string
-	// Root is the folder that URIs are relative to, as an absolute path.
-	Root string
+	// Roots are the folders that URIs are relative to, as absolute paths.
+	Roots Roots
 	// Refs are the pictures, in the order of the metadata.
 	Refs []Ref
 	// Rejected are the pictures that the metadata names and that cannot be
@@ -69,99 +92,221 @@ var (
 	ErrMetadata = errors.New("metadata")
 )
 
-// Load lists the data set in dir.
-func Load(dir string) (*Set, error) {
+// Options are settings of Load. The zero value takes all that is there.
+type Options struct {
+	// Name is what to call the data set; empty means by its folder.
+	Name string
+	// ImageRoot is the folder with the pictures that metadata names, where they
+	// are not beside it.
+	ImageRoot string
+	// Limit is the most pictures to take; 0 means all. Of a data set with splits of its
+	// own, each gives its share.
+	Limit int
+	// ShuffleSeed draws those pictures at random instead of taking the first,
+	// unless it is 0.
+	ShuffleSeed int64
+}
+
+// Load lists the data set that is in a folder, or that a single file describes.
+func Load(dir string, o Options) (*Set, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", dir, err)
 	}
-	if info, err := os.Stat(root); err != nil {
+	info, err := os.Stat(root)
+	if err != nil {
 		return nil, fmt.Errorf("data set: %w", err)
-	} else if !info.IsDir() {
-		return nil, fmt.Errorf("data set %s: not a folder", dir)
 	}
-	files, err := findMetadata(root)
+	name := filepath.Base(root)
+	var sources []source
+	if info.IsDir() {
+		sources, err = find(root)
+	} else {
+		root = filepath.Dir(root)
+		if sources = []source{sourceOf(name)}; sources[0].read == nil {
+			err = fmt.Errorf("neither a folder nor a file of metadata, Parquet or tar")
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", dir, err)
 	}
-	b := builder{root: root, byURI: map[string]int{}, byID: map[string]string{}, sum: sha256.New()}
-	for _, f := range files {
-		if err := f.read(root, b.add); err != nil {
-			return nil, fmt.Errorf("data set %s: %w: %w", dir, ErrMetadata, err)
+	b := builder{roots: Roots{Pictures: root, Files: root}, byURI: map[string]int{}, byID: map[string]string{}, sum: sha256.New()}
+	if o.ImageRoot != "" {
+		if b.roots.Pictures, err = filepath.Abs(o.ImageRoot); err != nil {
+			return nil, fmt.Errorf("data set %s: %w", dir, err)
 		}
 	}
-	return b.finish(dir)
+	for _, s := range sources {
+		b.split = splitOfFile(s.path)
+		err := s.rows(root, b.add)
+		if err != nil && !errors.Is(err, ErrNoCaptions) {
+			err = fmt.Errorf("%w: %w", ErrMetadata, err)
+		}
+		if err == nil {
+			err = b.note(root, s.path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("data set %s: %w", dir, err)
+		}
+	}
+	set, err := b.finish(o)
+	if err != nil {
+		return nil, fmt.Errorf("data set %s: %w", dir, err)
+	}
+	set.Name = cmp.Or(o.Name, name)
+	return set, nil
 }
 
 // Demo draws the built-in data set into dir, unless it is there already, and
 // lists it.
-func Demo(dir string, opt demo.Options) (*Set, error) {
-	if err := demo.Write(dir, opt); err != nil {
+func Demo(dir string, pictures demo.Options, o Options) (*Set, error) {
+	if err := demo.Write(dir, pictures); err != nil {
 		return nil, err
 	}
-	set, err := Load(dir)
-	if err != nil {
-		return nil, err
-	}
-	set.Name = "demo"
-	return set, nil
+	o.Name = "demo"
+	return Load(dir, o)
 }
 
-// builder gathers the rows of metadata into pictures.
+// row is what metadata says of a picture at one place.
+type row struct {
+	// A picture that is a file of its own has a name, relative to one of dirs, or
+	// an address on the web, or both. Dirs are relative to the pictures' root.
+	name string
+	dirs []string
+	url  string
+	// One inside a file has a URI and, the first time it is named, a place.
+	uri    string
+	place  *Place
+	origin *Origin
+	// missing says why there is no picture at uri; code is that of the dead
+	// letter, CodeMissing where it is empty.
+	missing string
+	code    records.Code
+
+	imageID  string // must be the only one
+	nickname string // is the id, if it is the only one
+	split    string
+	unlisted bool // the data set has splits, and the picture is in none
+	captions []string
+}
+
+// builder gathers rows into pictures.
 type builder struct {
-	root  string
+	roots Roots
+	split string // that of the file being read, where rows have none
 	refs  []Ref
 	dead  []records.DeadLetter
 	byURI map[string]int    // place in refs, or -1 for a rejected picture
 	byID  map[string]string // image_id to URI
-	sum   interface {
-		Write([]byte) (int, error)
-		Sum([]byte) []byte
-	}
+	sum   hash.Hash
 }
 
-// add takes one row of metadata.
-func (b *builder) add(r metaRow) error {
-	if r.fileName == "" {
-		return errors.New("no file_name")
+// note makes a file part of the data set's identity.
+func (b *builder) note(root, name string) error {
+	info, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil || info.IsDir() {
+		return err
 	}
-	name, inside := inRoot(r.dir, r.fileName)
-	if !inside {
-		b.reject(name, records.CodeRefusedPath, "the metadata names a picture outside the data set's folder")
+	fmt.Fprintf(b.sum, "file %q %d\n", name, info.Size())
+	return nil
+}
+
+// add takes one row.
+func (b *builder) add(r row) error {
+	if r.missing != "" {
+		b.reject(r.uri, cmp.Or(r.code, records.CodeMissing), r.missing)
 		return nil
 	}
-	name, info := locate(b.root, r.dir, r.fileName)
-	uri := EncodeName(name)
+	uri, info := r.uri, os.FileInfo(nil)
+	if uri == "" {
+		var code records.Code
+		var err error
+		if uri, info, code, err = b.where(&r); err != nil {
+			return err
+		} else if code != "" {
+			why := "the metadata names a picture that is not there"
+			if code == records.CodeRefusedPath {
+				why = "the metadata names a picture outside the data set's folder"
+			}
+			b.reject(uri, code, why)
+			return nil
+		}
+	}
 	at, known := b.byURI[uri]
 	switch {
 	case known && at < 0:
 		return nil // one dead letter is enough
 	case known:
-		return b.extend(at, r)
-	case info == nil:
-		b.reject(name, records.CodeMissing, "the metadata names a picture that is not there")
+		return b.extend(at, &r)
+	case r.unlisted:
+		b.reject(uri, records.CodeNoSplit, "the picture is in none of the data set's splits")
 		return nil
 	}
-	id := r.imageID
-	if id == "" {
-		id = uri
-	}
-	if other, taken := b.byID[id]; taken {
-		return fmt.Errorf("image_id %q belongs to %s and to %s", id, other, uri)
+	id, err := b.idFor(&r, uri)
+	if err != nil {
+		return err
 	}
 	b.byID[id] = uri
 	b.byURI[uri] = len(b.refs)
-	split := r.split
-	if split == "" {
-		split = splitOfPath(name)
+	ref := Ref{ImageID: id, URI: uri, Place: r.place, Origin: r.origin, Captions: r.captions, Split: r.split, Index: len(b.refs)}
+	if ref.Split == "" {
+		ref.Split = b.split
 	}
-	b.refs = append(b.refs, Ref{ImageID: id, URI: uri, Captions: r.captions, Split: split, Index: len(b.refs)})
-	fmt.Fprintf(b.sum, "%q %d %d\n", uri, info.Size(), info.ModTime().UnixNano())
+	if info != nil {
+		if ref.Split == "" {
+			ref.Split = splitOfPath(uri)
+		}
+		fmt.Fprintf(b.sum, "%q %d %d\n", uri, info.Size(), info.ModTime().UnixNano())
+	}
+	b.refs = append(b.refs, ref)
 	return nil
 }
 
+// where finds a picture that is a file of its own, or says what becomes of it.
+func (b *builder) where(r *row) (uri string, info os.FileInfo, code records.Code, err error) {
+	if r.name == "" && r.url == "" {
+		return "", nil, "", errors.New("no file_name")
+	}
+	var first string
+	if r.name != "" {
+		inside := false
+		if first, inside = inRoot(r.dirs[0], r.name); !inside {
+			return EncodeName(first), nil, records.CodeRefusedPath, nil
+		}
+		name, info := locate(b.roots.Pictures, r.dirs, r.name)
+		if info != nil {
+			return EncodeName(name), info, "", nil
+		}
+	}
+	if r.url == "" {
+		return EncodeName(first), nil, records.CodeMissing, nil
+	}
+	address, err := url.Parse(r.url)
+	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
+		return EncodeName(cmp.Or(first, r.url)), nil, records.CodeMissing, nil
+	}
+	return address.String(), nil, "", nil
+}
+
+// idFor is the id of a new picture.
+func (b *builder) idFor(r *row, uri string) (string, error) {
+	if r.imageID != "" {
+		if other, taken := b.byID[r.imageID]; taken {
+			return "", fmt.Errorf("image_id %q belongs to %s and to %s", r.imageID, other, uri)
+		}
+		return r.imageID, nil
+	}
+	if _, taken := b.byID[r.nickname]; r.nickname != "" && !taken && utf8.ValidString(r.nickname) {
+		return r.nickname, nil
+	}
+	if other, taken := b.byID[uri]; taken {
+		return "", fmt.Errorf("image_id %q belongs to %s and to %s", uri, other, uri)
+	}
+	return uri, nil
+}
+
 // extend gives a picture the captions of one more row.
-func (b *builder) extend(at int, r metaRow) error {
+func (b *builder) extend(at int, r *row) error {
 	ref := &b.refs[at]
 	if r.split != "" && r.split != ref.Split {
 		return fmt.Errorf("%s is in split %q and in split %q", ref.URI, ref.Split, r.split)
@@ -170,8 +315,7 @@ func (b *builder) extend(at int, r metaRow) error {
 	return nil
 }
 
-func (b *builder) reject(name string, code records.Code, why string) {
-	uri := EncodeName(name)
+func (b *builder) reject(uri string, code records.Code, why string) {
 	if _, known := b.byURI[uri]; known {
 		return
 	}
@@ -179,27 +323,80 @@ func (b *builder) reject(name string, code records.Code, why string) {
 	b.dead = append(b.dead, records.DeadLetter{Image: uri, Stage: Stage, Code: code, Error: why})
 }
 
-func (b *builder) finish(dir string) (*Set, error) {
-	set := &Set{Name: filepath.Base(b.root), Root: b.root, Rejected: b.dead}
+func (b *builder) finish(o Options) (*Set, error) {
 	captions := 0
 	for _, ref := range b.refs {
 		captions += len(ref.Captions)
 	}
 	switch {
 	case len(b.refs) == 0 && len(b.dead) > 0:
-		return nil, fmt.Errorf("data set %s: %w: none of the %d that the metadata names can be used (%s: %s)",
-			dir, ErrNoPictures, len(b.dead), b.dead[0].Image, b.dead[0].Error)
+		return nil, fmt.Errorf("%w: none of the %d that the metadata names can be used (%s: %s)",
+			ErrNoPictures, len(b.dead), b.dead[0].Image, b.dead[0].Error)
 	case len(b.refs) == 0:
-		return nil, fmt.Errorf("data set %s: %w: the metadata has no rows", dir, ErrNoPictures)
+		return nil, fmt.Errorf("%w: the metadata has no rows", ErrNoPictures)
 	case captions == 0:
-		return nil, fmt.Errorf("data set %s: %w: the metadata needs a text, caption or captions column", dir, ErrNoCaptions)
+		return nil, fmt.Errorf("%w: the metadata needs a text, caption or captions column", ErrNoCaptions)
 	}
-	set.Refs = b.refs
-	if err := json.NewEncoder(b.sum).Encode([]any{b.refs, b.dead}); err != nil {
-		return nil, fmt.Errorf("data set %s: %w", dir, err)
+	forgetOnlySplit(b.refs)
+	set := &Set{Roots: b.roots, Refs: limit(b.refs, o.Limit, o.ShuffleSeed), Rejected: b.dead}
+	if err := json.NewEncoder(b.sum).Encode([]any{set.Refs, b.dead}); err != nil {
+		return nil, err
 	}
 	set.Identity = hex.EncodeToString(b.sum.Sum(nil))
 	return set, nil
+}
+
+// forgetOnlySplit takes a data set of which all is called train, as the hub calls
+// what has no splits, for one that names none.
+func forgetOnlySplit(refs []Ref) {
+	if slices.ContainsFunc(refs, func(r Ref) bool { return r.Split != Train }) {
+		return
+	}
+	for i := range refs {
+		refs[i].Split = ""
+	}
+}
+
+// limit takes at most n pictures, of each named split its share.
+func limit(refs []Ref, n int, seed int64) []Ref {
+	if n <= 0 || n >= len(refs) {
+		return refs
+	}
+	order := make([]int, len(refs))
+	for i := range order {
+		order[i] = i
+	}
+	if seed != 0 {
+		rand.New(rand.NewPCG(uint64(seed), 0)).Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	}
+	bySplit := map[string][]int{}
+	for _, i := range order {
+		bySplit[refs[i].Split] = append(bySplit[refs[i].Split], i)
+	}
+	// Shares by the largest remainder, so that they add up to n.
+	var taken []int
+	splits := slices.Sorted(maps.Keys(bySplit))
+	rest := n
+	for _, s := range splits {
+		rest -= len(bySplit[s]) * n / len(refs)
+	}
+	byRemainder := slices.SortedStableFunc(slices.Values(splits), func(a, b string) int {
+		return cmp.Compare(len(bySplit[b])*n%len(refs), len(bySplit[a])*n%len(refs))
+	})
+	for at, s := range byRemainder {
+		share := len(bySplit[s]) * n / len(refs)
+		if at < rest {
+			share++
+		}
+		taken = append(taken, bySplit[s][:share]...)
+	}
+	slices.Sort(taken)
+	kept := make([]Ref, len(taken))
+	for at, i := range taken {
+		kept[at] = refs[i]
+		kept[at].Index = at
+	}
+	return kept
 }
 
 // inRoot joins a name to its metadata's folder, and reports whether the result is
@@ -214,11 +411,14 @@ func inRoot(dir, fileName string) (string, bool) {
 	return path.Join(dir, fileName), filepath.IsLocal(filepath.FromSlash(strings.TrimPrefix(name, "/")))
 }
 
-// locate finds the picture that a row names, and says where it should have been
-// (and nil) if it is nowhere.
-func locate(root, dir, fileName string) (string, os.FileInfo) {
-	for _, sub := range []string{"", "Images", "images"} {
-		name := path.Join(dir, sub, filepath.ToSlash(fileName))
+// locate finds the picture that a row names in the first folder that has it; it
+// returns nil if it is nowhere.
+func locate(root string, dirs []string, fileName string) (string, os.FileInfo) {
+	for _, dir := range dirs {
+		name, inside := inRoot(dir, fileName)
+		if !inside {
+			continue
+		}
 		info, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
 		if err == nil && info.Mode().IsRegular() {
 			return name, info
@@ -226,16 +426,14 @@ func locate(root, dir, fileName string) (string, os.FileInfo) {
 	}
 	// A name that JSON cannot hold as it is.
 	if plain, err := DecodeName(fileName); err == nil && plain != fileName {
-		if _, inside := inRoot(dir, plain); inside {
-			return locate(root, dir, plain)
-		}
+		return locate(root, dirs, plain)
 	}
-	return path.Join(dir, filepath.ToSlash(fileName)), nil
+	return "", nil
 }
 
 // splitNames are the folder names and split values that are understood.
 var splitNames = map[string]string{
-	"train": Train, "training": Train,
+	"train": Train, "training": Train, "restval": Train, // Karpathy trains on both
 	"validation": Validation, "valid": Validation, "val": Validation, "dev": Validation,
 	"test": Test, "testing": Test,
 }

@@ -35,6 +35,8 @@ type commitFn struct {
 	Total int
 	// Rejected are the pictures that were not even listed.
 	Rejected []records.DeadLetter
+	// NearDistance is the setting of that name.
+	NearDistance int
 	// Manifest has the fields filled in that are known beforehand.
 	Manifest Manifest
 }
@@ -114,10 +116,28 @@ func (fn *commitFn) settle(results []shardResult, sum *summary) (*Manifest, []re
 	m.JPEGDecoders = slices.Compact(slices.Sorted(slices.Values(m.JPEGDecoders)))
 	m.PicturesSeen = fn.Total + len(fn.Rejected)
 	m.Duplicates, m.Leaks = sum.Duplicates, sum.Leaks
+	m.NearDuplicates, m.NearDuplicatesDropped = countLookalikes(results, fn.NearDistance), sum.Dropped
 	slices.SortStableFunc(letters, func(a, b records.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.Image, b.Image), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Error, b.Error))
 	})
 	return &m, letters
+}
+
+// countLookalikes counts the rows that look like one in another split.
+func countLookalikes(results []shardResult, distance int) int {
+	var sights []sight
+	for _, r := range results {
+		for _, look := range r.Looks {
+			sights = append(sights, sight{look, r.Split})
+		}
+	}
+	n := 0
+	for _, twin := range lookalikes(sights, distance) {
+		if twin >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // check holds the counts against each other.

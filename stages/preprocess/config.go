@@ -28,6 +28,15 @@ type Config struct {
 	Shares Shares
 	// SplitSeed is the seed of the split.
 	SplitSeed int64
+	// ShuffleSeed is the seed of the order of rows in the shards. 0 means that of
+	// the split.
+	ShuffleSeed int64
+	// Dedupe drops near-duplicates of pictures in another split, which makes it
+	// decode every picture twice; otherwise they are counted only.
+	Dedupe bool
+	// NearDistance is the largest distance of the perceptual hashes of
+	// near-duplicates, in bits of 64. 0 means DefaultNearDistance.
+	NearDistance int
 	// ShardBytes is about how large a shard is before compression. 0 means 256 MiB.
 	ShardBytes int64
 	// ChunkSize is the number of references in an element. It changes nothing
@@ -61,6 +70,12 @@ func (c Config) settled() (Config, error) {
 	if err := c.Shares.validate(); err != nil {
 		return c, err
 	}
+	if err := c.Text.validate(); err != nil {
+		return c, err
+	}
+	if c.NearDistance <= 0 {
+		c.NearDistance = DefaultNearDistance
+	}
 	if c.ShardBytes <= 0 {
 		c.ShardBytes = DefaultShardBytes
 	}
@@ -92,7 +107,7 @@ func (c Config) rowBytes() int64 {
 }
 
 // layout changes when the same settings give other files than before.
-const layout = 1
+const layout = 2
 
 // settingsHash names the settings and the data set: outputs with one name are
 // the same.
@@ -101,13 +116,16 @@ func (c Config) settingsHash(set *dataset.Set) string {
 	return records.Fingerprint(map[string]any{
 		"layout": layout, "dataset": set.Name, "identity": set.Identity,
 		"processor": c.Processor.Hash(), "decode": c.Decode, "jpeg": library,
-		"text": c.Text.Hash(), "pixels": c.PixelFormat,
-		"shares": c.Shares, "seed": c.SplitSeed, "shard_bytes": c.ShardBytes,
+		"text": c.Text, "pixels": c.PixelFormat,
+		"shares": c.Shares, "seed": c.SplitSeed, "shuffle": c.ShuffleSeed, "shard_bytes": c.ShardBytes,
+		"dedupe": c.Dedupe, "near": c.NearDistance,
 	})
 }
 
 // Text makes captions into token ids as BLIP reads them in training: the
-// caption's WordPiece ids between First and [SEP], cut to MaxLength ids.
+// WordPiece ids of prompt and caption between First and [SEP], cut to MaxLength
+// ids. The captions themselves stay as people wrote them, since they are what
+// predictions are scored against.
 //
 // It holds the tokenizer as plain values, so that it can travel to a worker that
 // does not have the model's folder.
@@ -122,6 +140,14 @@ type Text struct {
 	// MaxLength is the most ids of a caption, First and [SEP] included
 	// (max_txt_len). 0 means no limit.
 	MaxLength int
+	// Clean makes captions lower case and takes punctuation out of them, as
+	// text.Clean says.
+	Clean bool `json:",omitempty"`
+	// MaxWords cuts captions after so many words. 0 means no limit.
+	MaxWords int `json:",omitempty"`
+	// Prompt begins every caption. A space between the two need not be in it.
+	// Training takes its ids as given: see PromptTokens.
+	Prompt string `json:",omitempty"`
 }
 
 // NewText takes a tokenizer apart. First need not be one of its ids: the hub's
@@ -160,20 +186,62 @@ func (x *Text) tokenizer() (*text.Tokenizer, error) {
 	return t, nil
 }
 
-// Hash names all that decides about token ids, for records.Meta.TokenizerHash. It
-// is empty for a nil Text.
+// Hash names the vocabulary and what token ids a model may find in a shard, for
+// records.Meta.TokenizerHash. What is done to a caption before is not in it: a
+// model reads cleaned captions as others. It is empty for a nil Text.
 func (x *Text) Hash() string {
 	if x == nil {
 		return ""
 	}
-	return records.Fingerprint(x)
+	plain := *x
+	plain.Clean, plain.MaxWords, plain.Prompt = false, 0, ""
+	return records.Fingerprint(plain)
 }
 
-// encode returns the ids of a caption.
+// encode returns the ids of a caption; none if it has no word.
 func (x *Text) encode(t *text.Tokenizer, caption string) []int32 {
-	ids := t.EncodeWithSpecials(caption, x.MaxLength)
-	if len(ids) > 0 {
-		ids[0] = x.First
+	if x.Clean {
+		caption = text.Clean(caption)
 	}
+	caption = text.FirstWords(caption, x.MaxWords)
+	ids := t.EncodeWithSpecials(caption, x.MaxLength)
+	if len(ids) <= 2 { // nothing between [CLS] and [SEP]
+		return nil
+	}
+	if prompt := x.prompt(); prompt != "" {
+		ids = t.EncodeWithSpecials(prompt+" "+caption, x.MaxLength)
+	}
+	ids[0] = x.First
 	return ids
+}
+
+func (x *Text) prompt() string {
+	if x == nil {
+		return ""
+	}
+	return text.OneLine(x.Prompt)
+}
+
+// PromptTokens is how many ids of a caption, after First, are the prompt's.
+func (x *Text) PromptTokens() (int, error) {
+	if x.prompt() == "" {
+		return 0, nil
+	}
+	t, err := x.tokenizer()
+	if err != nil {
+		return 0, err
+	}
+	return len(t.Encode(x.prompt())), nil
+}
+
+// validate refuses a prompt that leaves a caption no room.
+func (x *Text) validate() error {
+	n, err := x.PromptTokens()
+	if err != nil {
+		return err
+	}
+	if n > 0 && x.MaxLength > 0 && n+3 > x.MaxLength {
+		return fmt.Errorf("the prompt has %d tokens, which with the first and the last leaves no room for a caption of %d", n, x.MaxLength)
+	}
+	return nil
 }

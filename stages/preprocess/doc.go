@@ -24,6 +24,22 @@
 //
 // Rows stand in the order of their positions, which is as good as shuffled.
 //
+// Pictures that look like one in another split, by their perceptual hashes, are
+// counted; with Dedupe they are left out and become dead letters. A picture of the
+// test split stays before one of validation, and that before one of train.
+//
+// # Captions
+//
+// Shards hold captions as people wrote them, for evaluation, and token ids of
+// them as training wants them: cleaned, cut and after a prompt, if the settings
+// say so.
+//
+// # Sources
+//
+// Pictures that are dear to read twice, those on the web and in Parquet files and
+// compressed tar files, are copied into the work folder as they are hashed, and
+// a run that goes on does not get them again.
+//
 // # Output
 //
 //	train-00000-of-00007.parquet …    see stages/records

@@ -62,6 +62,15 @@ type Manifest struct {
 	// the contents that named splits have in common.
 	Duplicates int `json:"duplicates"`
 	Leaks      int `json:"leaks"`
+	// NearDuplicates counts the pictures that look like one of another split;
+	// NearDuplicatesDropped those that were left out for it, which count as
+	// failed.
+	NearDuplicates        int `json:"near_duplicates"`
+	NearDuplicatesDropped int `json:"near_duplicates_dropped"`
+	// Prompt begins every caption in the token ids, after the first id, and takes
+	// PromptTokens of them.
+	Prompt       string `json:"prompt,omitempty"`
+	PromptTokens int    `json:"prompt_tokens,omitempty"`
 	// Shards are the files, split by split.
 	Shards []Shard `json:"shards"`
 

@@ -2,6 +2,7 @@ package preprocess
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -28,7 +29,8 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // recipe turns a reference into a row.
 type recipe struct {
 	listing   *listing
-	open      dataset.Opener
+	sources   *dataset.Sources
+	work      string // where the spools are
 	processor *imaging.Processor
 	decode    imaging.DecodeOptions
 	format    records.PixelFormat
@@ -39,6 +41,8 @@ type recipe struct {
 // outcome is what became of one picture.
 type outcome struct {
 	row     *records.Example     // nil if the picture failed
+	look    uint64               // its perceptual hash
+	seen    bool                 // whether it has one
 	failed  *records.DeadLetter  // nil if it did not
 	dropped []records.DeadLetter // captions without a word
 	broken  error                // what ends the run: the listing cannot be read
@@ -65,7 +69,7 @@ func deadLetter(uri string, err error) records.DeadLetter {
 
 // cook makes the row of one picture. It never panics: a mistake in this program
 // costs the picture, not the run.
-func (r *recipe) cook(p planned, split string) (o outcome) {
+func (r *recipe) cook(ctx context.Context, p planned, split string) (o outcome) {
 	ref, err := r.listing.line(p.Offset)
 	if err != nil {
 		return outcome{broken: err}
@@ -76,23 +80,36 @@ func (r *recipe) cook(p planned, split string) (o outcome) {
 			o = outcome{failed: &l}
 		}
 	}()
-	row := &records.Example{ImageID: ref.ImageID, URI: ref.URI, Split: split, ContentHash: p.Hash}
-	dropped, err := r.captions(&ref, row)
+	row := &records.Example{ImageID: ref.ImageID, URI: ref.URI, Split: split, ContentHash: hex.EncodeToString(p.Hash)}
+	o.row = row
+	o.dropped, err = r.captions(&ref, row)
 	if err == nil {
-		err = r.pixels(row)
+		o.look, o.seen, err = r.pixels(row, func() (io.ReadCloser, error) {
+			if p.Copy.Size > 0 {
+				return p.Copy.open(r.work)
+			}
+			return r.sources.Open(ctx, &ref)
+		}, p.Hash)
 	}
 	if err != nil {
 		l := deadLetter(ref.URI, err)
 		return outcome{failed: &l}
 	}
-	return outcome{row: row, dropped: dropped}
+	if from := ref.Origin; from != nil {
+		row.URI, row.Width, row.Height, row.ContentHash = from.URI, from.Width, from.Height, from.ContentHash
+	}
+	return o
 }
 
 // captions fills in the captions that have words, and reports those without.
 func (r *recipe) captions(p *dataset.Ref, row *records.Example) ([]records.DeadLetter, error) {
 	var dropped []records.DeadLetter
 	for i, caption := range p.Captions {
-		if caption == "" || r.tokenizer != nil && len(r.tokenizer.Encode(caption)) == 0 {
+		var ids []int32
+		if caption != "" && r.tokenizer != nil {
+			ids = r.text.encode(r.tokenizer, caption)
+		}
+		if caption == "" || r.tokenizer != nil && len(ids) == 0 {
 			dropped = append(dropped, records.DeadLetter{
 				Image: p.URI, Stage: Stage, Code: records.CodeEmptyCaption,
 				Error: fmt.Sprintf("caption %d of %d has no word: %q", i+1, len(p.Captions), caption),
@@ -101,7 +118,7 @@ func (r *recipe) captions(p *dataset.Ref, row *records.Example) ([]records.DeadL
 		}
 		row.Captions = append(row.Captions, caption)
 		if r.tokenizer != nil {
-			row.TokenIDs = append(row.TokenIDs, r.text.encode(r.tokenizer, caption))
+			row.TokenIDs = append(row.TokenIDs, ids)
 		}
 	}
 	switch {
@@ -113,53 +130,58 @@ func (r *recipe) captions(p *dataset.Ref, row *records.Example) ([]records.DeadL
 	return dropped, nil
 }
 
-// pixels reads, decodes and resizes the picture.
-func (r *recipe) pixels(row *records.Example) error {
+// pixels reads, decodes and resizes the picture, and returns its perceptual hash
+// if it has one.
+func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error), want []byte) (look uint64, seen bool, err error) {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
-	hash, err := readPicture(r.open, row.URI, buf)
+	hash, err := readPicture(open, buf)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
-	if hash != row.ContentHash {
-		return &failure{records.CodeChanged, errors.New("the file changed while the run went on")}
+	if !bytes.Equal(hash, want) {
+		return 0, false, &failure{records.CodeChanged, errors.New("the file changed while the run went on")}
 	}
 	picture, _, err := imaging.Decode(buf.Bytes(), r.decode)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	row.Width, row.Height = picture.W, picture.H
+	look, seen = imaging.PerceptualHash(picture)
 	picture = r.processor.Apply(picture)
 	row.PixelWidth, row.PixelHeight = picture.W, picture.H
 	if r.format != records.Float32 {
 		row.Pixels = picture.Pix
-		return nil
+		return look, seen, nil
 	}
 	row.Floats = make([]float32, len(picture.Pix))
-	return r.processor.Normalize(row.Floats, picture)
+	return look, seen, r.processor.Normalize(row.Floats, picture)
 }
 
-// readPicture copies a picture's bytes into w and returns their SHA-256 in hex.
-func readPicture(open dataset.Opener, uri string, w io.Writer) (hash string, err error) {
-	f, err := open(uri)
+// readPicture copies a picture's bytes into w and returns their SHA-256.
+func readPicture(open func() (io.ReadCloser, error), w io.Writer) (hash []byte, err error) {
+	f, err := open()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "", &failure{records.CodeMissing, errors.New("the file is not there")}
+		return nil, &failure{records.CodeMissing, errors.New("the file is not there")}
 	case err != nil:
-		return "", &failure{records.CodeUnreadable, plain(err)}
+		return nil, unreadable(err)
 	}
 	defer f.Close() // only read
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(sum, w), io.LimitReader(f, maxFileBytes+1))
 	switch {
 	case err != nil:
-		return "", &failure{records.CodeUnreadable, plain(err)}
+		return nil, unreadable(err)
 	case n > maxFileBytes:
-		return "", &failure{records.CodeTooManyBytes, fmt.Errorf("the file is larger than %d bytes", maxFileBytes)}
+		return nil, &failure{records.CodeTooManyBytes, fmt.Errorf("the file is larger than %d bytes", maxFileBytes)}
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return sum.Sum(nil), nil
 }
+
+// unreadable is the failure of a picture that is there.
+func unreadable(err error) error { return &failure{records.CodeUnreadable, plain(err)} }
 
 // plain drops the path from an error: the dead letter names the picture, and a
 // path of this machine would make the same run differ on another.

@@ -3,6 +3,8 @@ package preprocess
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,7 +16,7 @@ import (
 )
 
 func init() {
-	register.DoFn5x0[context.Context, int, func(*hashed) bool, func(shardJob), func(summary)](&planFn{})
+	register.DoFn5x1[context.Context, int, func(*hashed) bool, func(shardJob), func(summary), error](&planFn{})
 	register.Iter1[hashed]()
 	register.Emitter1[shardJob]()
 	register.Emitter1[summary]()
@@ -45,25 +47,45 @@ type summary struct {
 	// Leaks counts the distinct contents that are in several splits, which only
 	// a data set that names its splits can have.
 	Leaks int
+	// Dropped counts those of Failed that gave way to a near-duplicate.
+	Dropped int
 }
 
 // planFn assigns pictures to splits and shards. It sees all references at once.
 type planFn struct {
-	Shares Shares
-	Seed   int64
+	Listing string
+	Shares  Shares
+	Seed    int64
+	// Shuffle is the seed of the order of rows; 0 is that of the split.
+	Shuffle int64
 	// Rows is the most rows of a shard.
 	Rows int
+	// Distance drops near-duplicates up to it, unless it is negative.
+	Distance int
 }
 
 // ProcessElement emits the jobs of the shards and one summary.
-func (fn *planFn) ProcessElement(_ context.Context, _ int, chunks func(*hashed) bool, emitJob func(shardJob), emitSummary func(summary)) {
+func (fn *planFn) ProcessElement(ctx context.Context, _ int, chunks func(*hashed) bool, emitJob func(shardJob), emitSummary func(summary)) error {
 	var pictures []planned
 	var sum summary
 	for h := (hashed{}); chunks(&h); h = (hashed{}) {
 		pictures = append(pictures, h.Pictures...)
 		sum.Failed = append(sum.Failed, h.Failed...)
 	}
-	jobs := fn.jobs(pictures)
+	bySplit := fn.divide(pictures)
+	if fn.Distance >= 0 {
+		dropped, err := fn.dedupe(bySplit)
+		if err != nil {
+			return fmt.Errorf("drop near-duplicates: %w", err)
+		}
+		sum.Failed = append(sum.Failed, dropped...)
+		sum.Dropped = len(dropped)
+		failed.Inc(ctx, int64(len(dropped)))
+	}
+	var jobs []shardJob
+	for _, split := range dataset.Splits {
+		jobs = append(jobs, shards(split, bySplit[split], fn.Rows)...)
+	}
 	for _, j := range jobs {
 		emitJob(j)
 	}
@@ -71,14 +93,22 @@ func (fn *planFn) ProcessElement(_ context.Context, _ int, chunks func(*hashed) 
 	sum.Duplicates, sum.Leaks = duplicates(jobs)
 	emitSummary(sum)
 	progress.Start("hash", 0, "pictures").Done()
+	return nil
 }
 
-// jobs divides the pictures. The outcome does not depend on their order.
-func (fn *planFn) jobs(pictures []planned) []shardJob {
-	type placed struct {
-		planned
-		at uint64
-	}
+// placed is a picture with its position.
+type placed struct {
+	planned
+	at uint64
+}
+
+func inOrderOf(a, b placed) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Index, b.Index))
+}
+
+// divide puts the pictures into splits, each in the order of its rows. The outcome
+// does not depend on the order in which they come.
+func (fn *planFn) divide(pictures []planned) map[string][]planned {
 	all := make([]placed, len(pictures))
 	var free []uint64 // positions of the pictures without a named split
 	for i, p := range pictures {
@@ -87,23 +117,84 @@ func (fn *planFn) jobs(pictures []planned) []shardJob {
 			free = append(free, all[i].at)
 		}
 	}
-	slices.SortFunc(all, func(a, b placed) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Index, b.Index))
-	})
 	cuts := fn.Shares.cutsFor(free)
+	for i := range all {
+		if all[i].Split == "" {
+			all[i].Split = cuts.split(all[i].at)
+		}
+		if fn.Shuffle != 0 {
+			all[i].at = position(fn.Shuffle, all[i].Hash)
+		}
+	}
+	slices.SortFunc(all, inOrderOf)
 	bySplit := map[string][]planned{}
 	for _, p := range all {
-		split := p.Split
-		if split == "" {
-			split = cuts.split(p.at)
+		bySplit[p.Split] = append(bySplit[p.Split], p.planned)
+	}
+	return bySplit
+}
+
+// dedupe takes out the pictures that look like one in a split that comes before
+// theirs, equal files among them, and returns their dead letters.
+func (fn *planFn) dedupe(bySplit map[string][]planned) ([]letter, error) {
+	l, err := openListing(fn.Listing)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close() // only read
+	var sights []sight
+	var of []planned
+	for _, split := range precedence {
+		for _, p := range bySplit[split] {
+			if p.Seen {
+				sights, of = append(sights, sight{p.Look, split}), append(of, p)
+			}
 		}
-		bySplit[split] = append(bySplit[split], p.planned)
 	}
-	var jobs []shardJob
-	for _, split := range dataset.Splits {
-		jobs = append(jobs, shards(split, bySplit[split], fn.Rows)...)
+	twins := map[int64]planned{} // by offset in the listing
+	for i, twin := range lookalikes(sights, fn.Distance) {
+		if twin >= 0 {
+			twins[of[i].Offset] = of[twin]
+		}
 	}
-	return jobs
+	first := map[string]planned{} // by content
+	for _, split := range precedence {
+		for _, p := range bySplit[split] {
+			f, known := first[string(p.Hash)]
+			if !known {
+				first[string(p.Hash)] = p
+			} else if f.Split != p.Split {
+				twins[p.Offset] = f
+			}
+		}
+	}
+	var letters []letter
+	for split, pictures := range bySplit {
+		kept := pictures[:0]
+		for _, p := range pictures {
+			twin, ok := twins[p.Offset]
+			if !ok {
+				kept = append(kept, p)
+				continue
+			}
+			one, err := alike(l, p, twin)
+			if err != nil {
+				return nil, err
+			}
+			letters = append(letters, one)
+		}
+		bySplit[split] = kept
+	}
+	return letters, nil
+}
+
+func alike(l *listing, p, twin planned) (letter, error) {
+	a, errA := l.line(p.Offset)
+	b, errB := l.line(twin.Offset)
+	return letter{
+		Image: a.URI, Code: string(records.CodeNearDuplicate),
+		Error: fmt.Sprintf("the picture is in split %s and looks like %s in split %s", p.Split, b.URI, twin.Split),
+	}, errors.Join(errA, errB)
 }
 
 // shards cuts the pictures of a split into the fewest shards of at most rows
@@ -123,20 +214,20 @@ func shards(split string, pictures []planned, rows int) []shardJob {
 
 // duplicates counts equal files.
 func duplicates(jobs []shardJob) (pictures, leaks int) {
-	where := map[string]map[string]bool{} // content to splits
+	const several = "several"
+	where := map[[sha256.Size]byte]string{} // content to split
 	for _, j := range jobs {
 		for _, p := range j.Pictures {
-			if where[p.Hash] == nil {
-				where[p.Hash] = map[string]bool{}
-			} else {
-				pictures++
+			key := [sha256.Size]byte(p.Hash)
+			switch split, known := where[key]; {
+			case !known:
+				where[key] = j.Split
+				continue
+			case split != j.Split && split != several:
+				where[key] = several
+				leaks++
 			}
-			where[p.Hash][j.Split] = true
-		}
-	}
-	for _, splits := range where {
-		if len(splits) > 1 {
-			leaks++
+			pictures++
 		}
 	}
 	return pictures, leaks

@@ -20,13 +20,18 @@ const (
 // Job is a data set that is ready to be preprocessed.
 type Job struct {
 	cfg      Config
-	set      *dataset.Set
-	settings string // their hash
-	output   string // absolute
-	work     string
-	rows     int // most rows of a shard
-	complete *Manifest
-	lock     *lock
+	name     string // of the data set
+	roots    dataset.Roots
+	total    int // pictures in the listing
+	rejected []records.DeadLetter
+
+	promptTokens int
+	settings     string // their hash
+	output       string // absolute
+	work         string
+	rows         int // most rows of a shard
+	complete     *Manifest
+	lock         *lock
 }
 
 // ErrBusy is returned by Prepare while another run writes to the same folder.
@@ -40,7 +45,13 @@ func Prepare(set *dataset.Set, cfg Config) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preprocess: %w", err)
 	}
-	j := &Job{cfg: cfg, set: set, settings: cfg.settingsHash(set)}
+	j := &Job{
+		cfg: cfg, name: set.Name, roots: set.Roots, total: len(set.Refs), rejected: set.Rejected,
+		settings: cfg.settingsHash(set),
+	}
+	if j.promptTokens, err = cfg.Text.PromptTokens(); err != nil {
+		return nil, fmt.Errorf("preprocess: %w", err)
+	}
 	j.rows = int(max(1, cfg.ShardBytes/cfg.rowBytes()))
 	if j.output, err = filepath.Abs(cfg.Output); err != nil {
 		return nil, fmt.Errorf("preprocess: %w", err)
@@ -52,13 +63,13 @@ func Prepare(set *dataset.Set, cfg Config) (*Job, error) {
 	if j.lock, err = takeLock(filepath.Join(j.output, lockName)); err != nil {
 		return nil, fmt.Errorf("preprocess: %s: %w", cfg.Output, err)
 	}
-	if err := j.setUp(); err != nil {
+	if err := j.setUp(set.Refs); err != nil {
 		return nil, errors.Join(fmt.Errorf("preprocess: %w", err), j.Close())
 	}
 	return j, nil
 }
 
-func (j *Job) setUp() error {
+func (j *Job) setUp(refs []dataset.Ref) error {
 	if err := j.sweep(); err != nil {
 		return err
 	}
@@ -73,7 +84,7 @@ func (j *Job) setUp() error {
 			return err
 		}
 	}
-	return writeListing(j.listing(), j.set.Refs)
+	return writeListing(j.listing(), refs)
 }
 
 // sweep removes what dead runs left: work folders of other settings, and files
@@ -126,7 +137,7 @@ func (j *Job) meta() (records.Meta, error) {
 		return records.Meta{}, err
 	}
 	return records.Meta{
-		Dataset: j.set.Name, SplitSeed: j.cfg.SplitSeed, PixelFormat: j.cfg.PixelFormat,
+		Dataset: j.name, SplitSeed: j.cfg.SplitSeed, PixelFormat: j.cfg.PixelFormat,
 		Processor: string(processor), ProcessorHash: j.cfg.Processor.Hash(),
 		TokenizerHash: j.cfg.Text.Hash(), Program: records.Program(),
 	}, nil
@@ -134,8 +145,9 @@ func (j *Job) meta() (records.Meta, error) {
 
 func (j *Job) manifest() Manifest {
 	return Manifest{
-		Settings: j.settings, Dataset: j.set.Name, Program: records.Program(),
+		Settings: j.settings, Dataset: j.name, Program: records.Program(),
 		SplitSeed: j.cfg.SplitSeed, Shares: j.cfg.Shares, PixelFormat: j.cfg.PixelFormat,
 		ProcessorHash: j.cfg.Processor.Hash(), TokenizerHash: j.cfg.Text.Hash(),
+		Prompt: j.cfg.Text.prompt(), PromptTokens: j.promptTokens,
 	}
 }

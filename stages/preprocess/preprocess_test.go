@@ -127,7 +127,7 @@ func preprocess(t testing.TB, dir string, cfg Config) (*Manifest, runners.Result
 
 func tryPreprocess(t testing.TB, dir string, cfg Config) (_ *Manifest, _ runners.Result, err error) {
 	t.Helper()
-	set, err := dataset.Load(dir)
+	set, err := dataset.Load(dir, dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +436,7 @@ func TestNamedSplitsAreRespected(t *testing.T) {
 
 func TestPrepareRefuses(t *testing.T) {
 	dir := messy(t)
-	set, err := dataset.Load(dir)
+	set, err := dataset.Load(dir, dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -495,7 +495,7 @@ func ExampleRun() {
 		return
 	}
 	defer os.RemoveAll(dir)
-	set, err := dataset.Demo(filepath.Join(dir, "pictures"), demo.Options{Pictures: 20})
+	set, err := dataset.Demo(filepath.Join(dir, "pictures"), demo.Options{Pictures: 20}, dataset.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -553,10 +553,10 @@ func BenchmarkCook(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer lines.Close()
-	r := &recipe{listing: lines, open: dataset.Files(dir), processor: imaging.DefaultProcessor(384), text: words, tokenizer: tok}
-	p := planned{Hash: hex.EncodeToString(sum[:])}
+	r := &recipe{listing: lines, sources: dataset.Roots{Pictures: dir}.Sources(), processor: imaging.DefaultProcessor(384), text: words, tokenizer: tok}
+	p := planned{Hash: sum[:]}
 	for b.Loop() {
-		if o := r.cook(p, dataset.Train); o.row == nil {
+		if o := r.cook(b.Context(), p, dataset.Train); o.row == nil {
 			b.Fatal(o.failed, o.broken)
 		}
 	}

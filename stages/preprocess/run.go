@@ -24,24 +24,30 @@ func Run(s beam.Scope, job *Job) beam.PCollection {
 	if err != nil {
 		panic(fmt.Sprintf("preprocess.Run: %v", err)) // settings that were validated have their JSON
 	}
-	total := len(job.set.Refs)
+	total := job.total
 
 	chunks := beam.Reshuffle(s, beam.ParDo(s, &listFn{
 		Listing: job.listing(), Chunk: job.cfg.ChunkSize,
 	}, start))
 	hashes := beam.ParDo(s, &hashFn{
-		Listing: job.listing(), Root: job.set.Root, Total: total, Workers: job.cfg.Workers,
+		Listing: job.listing(), Work: job.work, Roots: job.roots, Total: total, Workers: job.cfg.Workers,
+		Looks: job.cfg.Dedupe, Decode: job.cfg.Decode,
 	}, chunks)
+	distance := -1
+	if job.cfg.Dedupe {
+		distance = job.cfg.NearDistance
+	}
 	jobs, sum := beam.ParDo2(s, &planFn{
-		Shares: job.cfg.Shares, Seed: job.cfg.SplitSeed, Rows: job.rows,
+		Listing: job.listing(), Shares: job.cfg.Shares, Seed: job.cfg.SplitSeed, Shuffle: job.cfg.ShuffleSeed,
+		Rows: job.rows, Distance: distance,
 	}, together(s, hashes))
 	results := beam.ParDo(s, &writeFn{
-		Listing: job.listing(), Root: job.set.Root, Work: job.work, Output: job.output,
+		Listing: job.listing(), Roots: job.roots, Work: job.work, Output: job.output,
 		Config: job.cfg, Meta: meta, Total: total,
 	}, beam.Reshuffle(s, jobs))
 	return beam.ParDo(s, &commitFn{
 		Work: job.work, Output: job.output, Total: total,
-		Rejected: job.set.Rejected, Manifest: job.manifest(),
+		Rejected: job.rejected, NearDistance: job.cfg.NearDistance, Manifest: job.manifest(),
 	}, beam.CoGroupByKey(s, beam.AddFixedKey(s, results), beam.AddFixedKey(s, sum)))
 }
 

@@ -59,9 +59,9 @@ func (s Shares) validate() error {
 
 // position places a picture in the range [0, wholeRange), evenly and without
 // regard to anything but its content and the seed.
-func position(seed int64, contentHash string) uint64 {
+func position(seed int64, contentHash []byte) uint64 {
 	h := sha256.New()
-	fmt.Fprintf(h, "split %d %s", seed, contentHash)
+	fmt.Fprintf(h, "split %d %x", seed, contentHash)
 	return binary.BigEndian.Uint64(h.Sum(nil)) >> 1
 }
 

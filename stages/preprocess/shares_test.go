@@ -1,6 +1,10 @@
 package preprocess
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -24,15 +28,15 @@ func TestSharesText(t *testing.T) {
 }
 
 // hashes are n contents.
-func hashes(n int) []string {
-	all := make([]string, n)
+func hashes(n int) [][]byte {
+	all := make([][]byte, n)
 	for i := range all {
-		all[i] = fmt.Sprintf("%064x", i)
+		all[i] = binary.BigEndian.AppendUint64(make([]byte, 24), uint64(i))
 	}
 	return all
 }
 
-func positions(seed int64, contents []string) []uint64 {
+func positions(seed int64, contents [][]byte) []uint64 {
 	all := make([]uint64, len(contents))
 	for i, h := range contents {
 		all[i] = position(seed, h)
@@ -103,7 +107,7 @@ func TestSeedsSplitDifferently(t *testing.T) {
 		c := DefaultShares.cutsFor(at)
 		for i, p := range at {
 			if c.split(p) == dataset.Test {
-				names = append(names, contents[i])
+				names = append(names, hex.EncodeToString(contents[i]))
 			}
 		}
 		return names
@@ -122,7 +126,11 @@ func TestSplitIsTheOneItHasAlwaysBeen(t *testing.T) {
 		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855": 5131651747049600001,
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad": 6044364739339053126,
 	} {
-		if got := position(42, content); got != want {
+		raw, err := hex.DecodeString(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := position(42, raw); got != want {
 			t.Errorf("position of %s is %d, want %d", content[:8], got, want)
 		}
 	}
@@ -155,10 +163,16 @@ func TestShards(t *testing.T) {
 }
 
 func TestDuplicates(t *testing.T) {
+	named := func(contents string) (all []planned) {
+		for _, c := range []byte(contents) {
+			all = append(all, planned{Hash: bytes.Repeat([]byte{c}, sha256.Size)})
+		}
+		return all
+	}
 	jobs := []shardJob{
-		{Split: dataset.Train, Pictures: []planned{{Hash: "a"}, {Hash: "b"}, {Hash: "a"}}},
-		{Split: dataset.Train, Pictures: []planned{{Hash: "a"}}},
-		{Split: dataset.Test, Pictures: []planned{{Hash: "b"}, {Hash: "c"}}},
+		{Split: dataset.Train, Pictures: named("aba")},
+		{Split: dataset.Train, Pictures: named("a")},
+		{Split: dataset.Test, Pictures: named("bc")},
 	}
 	if n, leaks := duplicates(jobs); n != 3 || leaks != 1 {
 		t.Errorf("%d duplicates, %d leaks; want 3 and 1", n, leaks)

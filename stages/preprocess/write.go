@@ -43,15 +43,18 @@ type shardResult struct {
 	// Failed are pictures, Dropped single captions.
 	Failed  []letter
 	Dropped []letter
+	// Looks are the perceptual hashes of the rows that have one.
+	Looks []uint64
 }
 
 // writeFn writes shards into the work folder.
 type writeFn struct {
-	// Root is the data set's folder, Work and Output are those of the run.
-	Listing, Root, Work, Output string
-	Config                      Config
-	Meta                        records.Meta
-	Total                       int
+	// Work and Output are the folders of the run.
+	Listing, Work, Output string
+	Roots                 dataset.Roots
+	Config                Config
+	Meta                  records.Meta
+	Total                 int
 
 	tokenizer *text.Tokenizer
 }
@@ -120,15 +123,17 @@ func (fn *writeFn) fill(ctx context.Context, w *records.Writer, job *shardJob, r
 		return err
 	}
 	defer lines.Close() // only read
+	sources := fn.Roots.Sources()
+	defer sources.Close() // only read
 	r := &recipe{
-		listing: lines,
-		open:    dataset.Files(fn.Root), processor: &fn.Config.Processor, decode: fn.Config.Decode,
+		listing: lines, sources: sources, work: fn.Work,
+		processor: &fn.Config.Processor, decode: fn.Config.Decode,
 		format: fn.Config.PixelFormat, text: fn.Config.Text, tokenizer: fn.tokenizer,
 	}
 	work := func(p planned) outcome {
 		atWork <- struct{}{}
 		defer func() { <-atWork }()
-		return r.cook(p, job.Split)
+		return r.cook(ctx, p, job.Split)
 	}
 	return inOrder(workers(fn.Config.Workers), job.Pictures, work, func(o outcome) error {
 		defer task.Add(1)
@@ -136,11 +141,14 @@ func (fn *writeFn) fill(ctx context.Context, w *records.Writer, job *shardJob, r
 			return err
 		}
 		for _, l := range o.dropped {
-			res.Dropped = append(res.Dropped, toLetter(l))
+			res.Dropped = append(res.Dropped, asLetter(l))
 		}
 		if o.failed != nil {
-			res.Failed = append(res.Failed, toLetter(*o.failed))
+			res.Failed = append(res.Failed, asLetter(*o.failed))
 			return nil
+		}
+		if o.seen {
+			res.Looks = append(res.Looks, o.look)
 		}
 		res.Rows++
 		res.Captions += len(o.row.Captions)
