@@ -59,6 +59,7 @@ var closed = map[string][]string{
 	"transforms":        {"net", "net/http", "net/rpc", "net/smtp", "crypto/tls", "os/exec"},
 	"metrics":           {"net", "net/http", "net/rpc", "net/smtp", "crypto/tls"},
 	"model/generate":    {module + "/model"},
+	"model/hub":         {module + "/model"},
 	"model/safetensors": {module + "/model"},
 	"model/setup":       {module + "/model"},
 }
@@ -202,6 +203,7 @@ func TestViolationsAreFound(t *testing.T) {
 		{"model/blip", beam, "only [pipelines stages runners] may"},
 		{"transforms/imaging", "net/http", "transforms may not import net/http"},
 		{"model/generate", "model/torch", "model/generate may not import"},
+		{"model/hub", "model/checkpoint", "model/hub may not import"},
 		{"model/setup/internal/adapt", "model/torch", "model/setup may not import"},
 		{"model/helpers", "fmt", "named for what it holds"},
 		{"internal/x", "fmt", "none of the rooms"},
