@@ -50,7 +50,7 @@ func karpathy(s *sourceFile, images []annotations.Image, add func(row) error) er
 			return fmt.Errorf("picture %d: %w", i, err)
 		}
 		r := row{
-			dirs: pictureFolders(s.dir()), name: path.Join(m.FilePath, m.Filename), url: m.URL,
+			dir: s.dir(), name: path.Join(m.FilePath, m.Filename), url: m.URL,
 			imageID: string(m.COCOID), nickname: m.Filename, split: split,
 		}
 		for _, sentence := range m.Sentences {
@@ -79,14 +79,14 @@ func coco(s *sourceFile, f *annotations.File, add func(row) error) error {
 	if path.Base(dir) == "annotations" {
 		dir = parent(dir)
 	}
-	dirs := append([]string{path.Join(dir, subset), path.Join(dir, "images", subset)}, pictureFolders(dir)...)
+	own := []string{path.Join(dir, subset), path.Join(dir, "images", subset)}
 	for i := range f.Images {
 		m := &f.Images[i]
 		if m.ID == "" || m.FileName == "" {
 			return fmt.Errorf("%w: picture %d lacks its id or file_name", annotations.ErrFormat, i)
 		}
 		r := row{
-			dirs: dirs, name: m.FileName, url: m.COCOURL, imageID: string(m.ID),
+			dir: dir, own: own, name: m.FileName, url: m.COCOURL, imageID: string(m.ID),
 			split: splitOfFile(subset), captions: tidy(captions[m.ID]),
 		}
 		delete(captions, m.ID)

@@ -395,7 +395,7 @@ func FuzzMetadata(f *testing.F) {
 		// Errors are as good as rows; panics and captions of two lines are not.
 		for _, name := range []string{"x.jsonl", "x.json", "x.csv", "x.token.txt", "x.tar"} {
 			s := sourceOf(name)
-			_ = s.read(&sourceFile{strings.NewReader(content), "", name, int64(len(content))}, check)
+			_ = s.read(&sourceFile{strings.NewReader(content), "", name, int64(len(content)), map[rowKey]string{}}, check)
 		}
 	})
 }

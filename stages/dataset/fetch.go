@@ -16,19 +16,27 @@ import (
 
 // fetcher gets pictures by URL, each with some tries where the server or the way
 // to it fails.
-type fetcher struct{ client *retryablehttp.Client }
+type fetcher struct {
+	client *retryablehttp.Client
+	// longestWait is the longest wait between tries, whatever the server asks for.
+	longestWait time.Duration
+}
 
 // fetchTimeout is the longest that one try may take.
 const fetchTimeout = time.Minute
 
 func newFetcher() *fetcher {
 	c := retryablehttp.NewClient()
+	f := &fetcher{client: c, longestWait: time.Minute}
 	c.Logger = nil
 	c.RetryMax = 4
 	c.RetryWaitMin, c.RetryWaitMax = 250*time.Millisecond, 10*time.Second
 	c.HTTPClient.Timeout = fetchTimeout
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler // the last answer says why
-	return &fetcher{c}
+	c.Backoff = func(least, most time.Duration, n int, res *http.Response) time.Duration {
+		return min(max(0, retryablehttp.DefaultBackoff(least, most, n, res)), f.longestWait)
+	}
+	return f
 }
 
 // maxFetched bounds what is read of one picture.

@@ -55,7 +55,7 @@ func readTokens(s *sourceFile, add func(row) error) error {
 		if !ok || at < 1 {
 			return fmt.Errorf("line %d: not a name, #, a number, a tab and a caption", n)
 		}
-		r := row{dirs: pictureFolders(s.dir()), name: name[:at], nickname: name[:at], captions: tidy([]string{caption})}
+		r := row{dir: s.dir(), name: name[:at], nickname: name[:at], captions: tidy([]string{caption})}
 		r.split, r.unlisted = splits[r.name], len(splits) > 0 && splits[r.name] == ""
 		if err := add(r); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)

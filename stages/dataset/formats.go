@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,12 @@ type sourceFile struct {
 	root string // the data set's folder
 	path string // of the file, relative to root, slash-separated
 	size int64
+	// first has the URI of the data set's first row with a picture.
+	first map[rowKey]string
 }
+
+// rowKey is the content of a picture in a row, and its split.
+type rowKey [sha256.Size + 1]byte
 
 // file is what the readers need of an *os.File.
 type file interface {
@@ -43,8 +49,9 @@ func parent(name string) string {
 	return ""
 }
 
-// read opens the file and gives its rows to add. Errors name the file.
-func (s source) rows(root string, add func(row) error) error {
+// rows opens the file and gives its rows to add. First is what the data set's
+// other files have. Errors name the file.
+func (s source) rows(root string, first map[rowKey]string, add func(row) error) error {
 	f, err := os.Open(filepath.Join(root, filepath.FromSlash(s.path)))
 	if err != nil {
 		return err
@@ -54,7 +61,7 @@ func (s source) rows(root string, add func(row) error) error {
 	if err != nil {
 		return err
 	}
-	if err := s.read(&sourceFile{f, root, s.path, info.Size()}, add); err != nil {
+	if err := s.read(&sourceFile{f, root, s.path, info.Size(), first}, add); err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
 	return nil
@@ -183,9 +190,11 @@ func annotationFiles(root string) ([]source, error) {
 }
 
 // containers finds the files that hold pictures, at any depth: Parquet files, our
-// own shards among them, or else tar files.
+// own shards among them, or else tar files. Tables that img2dataset has beside its
+// shards are neither: what they describe is in the shards.
 func containers(root string) ([]source, error) {
 	var tables, tars []string
+	shards := map[string]bool{} // tar files and folders, without their extension
 	err := filepath.WalkDir(root, func(file string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -198,13 +207,20 @@ func containers(root string) ([]source, error) {
 		case name == ".":
 		case strings.HasPrefix(e.Name(), ".") && e.IsDir():
 			return fs.SkipDir
-		case strings.HasPrefix(e.Name(), "."), e.IsDir():
+		case strings.HasPrefix(e.Name(), "."):
+		case e.IsDir():
+			shards[name] = true
 		case strings.HasSuffix(name, ".parquet"):
 			tables = append(tables, name)
 		case strings.HasSuffix(name, ".tar"), strings.HasSuffix(name, ".tar.gz"), strings.HasSuffix(name, ".tgz"):
 			tars = append(tars, name)
+			shards[strings.TrimSuffix(name, ".tar")] = true
 		}
 		return nil
+	})
+	tables = slices.DeleteFunc(tables, func(name string) bool {
+		stem := strings.TrimSuffix(name, ".parquet")
+		return shards[stem] && strings.Trim(path.Base(stem), "0123456789") == ""
 	})
 	if len(tables) > 0 {
 		return sourcesOf(tables), err
@@ -223,7 +239,9 @@ func rowFiles(root string) ([]source, error) {
 	if len(splits) > 0 {
 		found = splits
 	}
-	found = slices.DeleteFunc(found, func(name string) bool { return strings.HasPrefix(path.Base(name), "dataset_info") })
+	found = slices.DeleteFunc(found, func(name string) bool {
+		return strings.HasPrefix(path.Base(name), "dataset_info") || strings.HasSuffix(name, "_stats.json") // img2dataset's
+	})
 	if len(splits) == 0 && len(found) > 1 {
 		return nil, fmt.Errorf("%w: %s and %s: name one of them as the data set", ErrMetadata, found[0], found[1])
 	}
@@ -272,7 +290,7 @@ func eachSidecar(root string, do func(picture, text string) error) error {
 // readSidecars reads a caption a line.
 func readSidecars(root string, add func(row) error) error {
 	return eachSidecar(root, func(picture, text string) error {
-		r := row{dirs: []string{""}, name: picture}
+		r := row{name: picture}
 		if text != "" {
 			captions, err := readText(filepath.Join(root, filepath.FromSlash(text)))
 			if err != nil {

@@ -92,7 +92,7 @@ func (obj *jsonRow) row(dir string) (row, error) {
 		return row{}, err
 	}
 	r := row{
-		dirs: pictureFolders(dir), name: cmp.Or(obj.FileName, obj.Filename, obj.Image), url: obj.URL,
+		dir: dir, name: cmp.Or(obj.FileName, obj.Filename, obj.Image), url: obj.URL,
 		imageID: cmp.Or(id, string(obj.COCOID)), split: split,
 		captions: slices.Concat(obj.Text, obj.Caption, obj.Captions),
 	}
@@ -268,7 +268,7 @@ func (c columnsOf) row(fields []string, comma, dir string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	r := row{dirs: pictureFolders(dir), name: get(c.file), imageID: strings.TrimSpace(get(c.id)), split: split}
+	r := row{dir: dir, name: get(c.file), imageID: strings.TrimSpace(get(c.id)), split: split}
 	if c.caption < len(fields) {
 		r.captions = tidy([]string{get(c.caption)})
 	}

@@ -91,7 +91,7 @@ func isText(t parquet.Type) bool {
 
 // readParquet reads our own shards, an imagefolder's metadata, or rows with
 // pictures in them as the datasets library writes them. Rows with the same picture
-// in the same split are one picture.
+// in the same split are one picture, in whichever files of the data set they are.
 func readParquet(s *sourceFile, add func(row) error) (err error) {
 	defer records.RecoverMalformed(&err)
 	file, err := records.OpenParquet(s, s.size)
@@ -101,10 +101,11 @@ func readParquet(s *sourceFile, add func(row) error) (err error) {
 	if _, ours := file.Lookup("blipflow.pixel_format"); ours {
 		return readShard(s, add)
 	}
-	t := table{source: s, add: add, first: map[[sha256.Size + 1]byte]string{}}
+	t := table{source: s, add: add}
 	found := map[cell]bool{}
 	for _, path := range file.Schema().Columns() {
 		leaf, _ := file.Schema().Lookup(path...)
+		leaf.Path = path // the library gives its last part
 		c := cellOf(leaf)
 		t.cells = append(t.cells, c)
 		found[c] = true
@@ -141,8 +142,6 @@ type table struct {
 	cells  []cell // by column
 	column string // that of the pictures' bytes
 	row    int64
-	// first has the URI of the first row with a picture, by split and content.
-	first map[[sha256.Size + 1]byte]string
 }
 
 func (t *table) read(rows parquet.Rows) (err error) {
@@ -169,7 +168,7 @@ func (t *table) read(rows parquet.Rows) (err error) {
 
 // take makes a row of metadata of a row's values.
 func (t *table) take(values parquet.Row) error {
-	r := row{dirs: pictureFolders(t.source.dir())}
+	r := row{dir: t.source.dir()}
 	var picture []byte
 	var folder, inner, cocoID string
 	for _, v := range values {
@@ -234,15 +233,15 @@ func (t *table) embed(r *row, picture []byte, uri string) {
 	if split == "" {
 		split = splitOfFile(t.source.path)
 	}
-	var key [sha256.Size + 1]byte
+	var key rowKey
 	sum := sha256.Sum256(picture)
 	copy(key[:], sum[:])
 	key[sha256.Size] = byte(slices.Index(Splits, split) + 1)
-	if first, known := t.first[key]; known {
+	if first, known := t.source.first[key]; known {
 		r.uri = first
 		return
 	}
-	t.first[key] = uri
+	t.source.first[key] = uri
 	r.uri, r.place = uri, &Place{Row: t.row, Column: t.column}
 }
 

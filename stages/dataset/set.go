@@ -130,15 +130,16 @@ func Load(dir string, o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", dir, err)
 	}
-	b := builder{roots: Roots{Pictures: root, Files: root}, byURI: map[string]int{}, byID: map[string]string{}, sum: sha256.New()}
+	b := builder{roots: Roots{Pictures: root, Files: root}, folders: map[string][]string{}, byURI: map[string]int{}, byID: map[string]string{}, sum: sha256.New()}
 	if o.ImageRoot != "" {
 		if b.roots.Pictures, err = filepath.Abs(o.ImageRoot); err != nil {
 			return nil, fmt.Errorf("data set %s: %w", dir, err)
 		}
 	}
+	first := map[rowKey]string{}
 	for _, s := range sources {
 		b.split = splitOfFile(s.path)
-		err := s.rows(root, b.add)
+		err := s.rows(root, first, b.add)
 		if err != nil && !errors.Is(err, ErrNoCaptions) {
 			err = fmt.Errorf("%w: %w", ErrMetadata, err)
 		}
@@ -169,10 +170,12 @@ func Demo(dir string, pictures demo.Options, o Options) (*Set, error) {
 
 // row is what metadata says of a picture at one place.
 type row struct {
-	// A picture that is a file of its own has a name, relative to one of dirs, or
-	// an address on the web, or both. Dirs are relative to the pictures' root.
+	// A picture that is a file of its own has a name, or an address on the web, or
+	// both. The name is relative to one of the folders own, where there are any,
+	// or to dir, that of the metadata, or to one of its pictureFolders.
 	name string
-	dirs []string
+	dir  string
+	own  []string
 	url  string
 	// One inside a file has a URI and, the first time it is named, a place.
 	uri    string
@@ -192,13 +195,14 @@ type row struct {
 
 // builder gathers rows into pictures.
 type builder struct {
-	roots Roots
-	split string // that of the file being read, where rows have none
-	refs  []Ref
-	dead  []records.DeadLetter
-	byURI map[string]int    // place in refs, or -1 for a rejected picture
-	byID  map[string]string // image_id to URI
-	sum   hash.Hash
+	roots   Roots
+	split   string // that of the file being read, where rows have none
+	refs    []Ref
+	dead    []records.DeadLetter
+	folders map[string][]string
+	byURI   map[string]int    // place in refs, or -1 for a rejected picture
+	byID    map[string]string // image_id to URI
+	sum     hash.Hash
 }
 
 // note makes a file part of the data set's identity.
@@ -270,10 +274,10 @@ func (b *builder) where(r *row) (uri string, info os.FileInfo, code records.Code
 	var first string
 	if r.name != "" {
 		inside := false
-		if first, inside = inRoot(r.dirs[0], r.name); !inside {
+		if first, inside = inRoot(r.dir, r.name); !inside {
 			return EncodeName(first), nil, records.CodeRefusedPath, nil
 		}
-		name, info := locate(b.roots.Pictures, r.dirs, r.name)
+		name, info := locate(b.roots.Pictures, slices.Concat(r.own, b.foldersOf(r.dir)), r.name)
 		if info != nil {
 			return EncodeName(name), info, "", nil
 		}
@@ -286,6 +290,14 @@ func (b *builder) where(r *row) (uri string, info os.FileInfo, code records.Code
 		return EncodeName(cmp.Or(first, r.url)), nil, records.CodeMissing, nil
 	}
 	return address.String(), nil, "", nil
+}
+
+// foldersOf are a folder's pictureFolders.
+func (b *builder) foldersOf(dir string) []string {
+	if b.folders[dir] == nil {
+		b.folders[dir] = pictureFolders(dir)
+	}
+	return b.folders[dir]
 }
 
 // idFor is the id of a new picture.

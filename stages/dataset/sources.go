@@ -73,14 +73,17 @@ func Fetched(ref *Ref) bool {
 // Dear reports whether a picture is dear to open twice or out of order.
 func Dear(ref *Ref) bool {
 	return Fetched(ref) || strings.HasPrefix(ref.URI, rowScheme) ||
-		strings.HasPrefix(ref.URI, tarScheme) && compressed(ref.URI)
+		strings.HasPrefix(ref.URI, tarScheme) && inCompressed(ref.URI)
+}
+
+// inCompressed reports whether a tar file's member has to be unpacked.
+func inCompressed(uri string) bool {
+	file, _, _ := strings.Cut(uri, "#")
+	return compressed(file)
 }
 
 // compressed goes by the name of the tar file.
-func compressed(uri string) bool {
-	file, _, _ := strings.Cut(uri, "#")
-	return strings.HasSuffix(file, "gz")
-}
+func compressed(name string) bool { return strings.HasSuffix(strings.ToLower(name), "gz") }
 
 // Open opens a picture. Its errors wrap os.ErrNotExist where there is none.
 func (s *Sources) Open(ctx context.Context, ref *Ref) (io.ReadCloser, error) {
@@ -145,7 +148,7 @@ func (s *Sources) openMember(ref *Ref) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !compressed(ref.URI) {
+	if !inCompressed(ref.URI) {
 		f, err := os.Open(file)
 		if err != nil {
 			return nil, err

@@ -43,6 +43,7 @@ func readTar(s *sourceFile, add func(row) error) error {
 	for {
 		h, err := members.Next()
 		if errors.Is(err, io.EOF) {
+			_, broken = io.Copy(io.Discard, in) // a checksum comes last
 			break
 		}
 		if err != nil {

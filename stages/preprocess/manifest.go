@@ -132,6 +132,21 @@ func (m *Manifest) Compatible(processorHash, tokenizerHash string) error {
 	return records.Meta{ProcessorHash: m.ProcessorHash, TokenizerHash: m.TokenizerHash}.Compatible(processorHash, tokenizerHash)
 }
 
+// Ready returns the manifest of a folder of shards that a model with this
+// processor and tokenizer can train on as they are, or says why it cannot.
+func Ready(dir, processorHash, tokenizerHash string) (*Manifest, error) {
+	m, err := ReadManifest(dir)
+	switch {
+	case err != nil:
+		return nil, err
+	case !m.whole():
+		return nil, fmt.Errorf("%s: %w: a file of its %s is not there or has another size", dir, ErrIncomplete, ManifestName)
+	case m.PixelFormat != records.Uint8:
+		return nil, fmt.Errorf("%s: its pixels are %s, training reads %s", dir, m.PixelFormat, records.Uint8)
+	}
+	return m, m.Compatible(processorHash, tokenizerHash)
+}
+
 // whole reports whether all files of the manifest are there, with their sizes.
 func (m *Manifest) whole() bool {
 	for _, s := range m.Shards {
