@@ -4,7 +4,7 @@ The oracle is transformers' BlipForConditionalGeneration. Weights, pixels and
 token ids come from an integer hash that the Go tests compute too
 (model/blip/oracle_test.go), so that models of full size need no files.
 
-    .venv/bin/python testdata/blip.py [tiny] [base] [large] [generate]
+    .venv/bin/python testdata/blip.py [tiny] [prompt] [base] [large] [generate]
 """
 
 import gzip
@@ -109,21 +109,34 @@ def sampled(tensor, seed, name, count):
     return dict(values=rounded(flat[where.astype(np.int64)]), largest=float(np.abs(flat).max()))
 
 
-def forward_case(kind, seed, scale, lengths, projections, samples):
-    model = make(kind, seed, scale)
+def batch(model, seed, lengths, prompts):
+    """Padded captions with their pictures. Padding is no label, nor are a caption's first ids up to its prompt's end."""
     t, v = model.config.text_config, model.config.vision_config
     rows = captions(model, seed, lengths)
     longest = max(lengths)
     ids = torch.full((len(rows), longest), t.pad_token_id)
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
     labels = torch.full((len(rows), longest), -100)
-    for i, row in enumerate(rows):
+    for i, (row, prompt) in enumerate(zip(rows, prompts)):
         ids[i, : len(row)] = torch.tensor(row)
         mask[i, : len(row)] = 1
-        labels[i, : len(row)] = torch.tensor(row)
+        labels[i, 1 + prompt : len(row)] = torch.tensor(row[1 + prompt :])
     pixels = torch.from_numpy(uniform(seed, "pixels", len(rows) * 3 * v.image_size**2) * np.float32(2))
     pixels = pixels.view(len(rows), 3, v.image_size, v.image_size)
-    out = model(pixel_values=pixels, input_ids=ids, attention_mask=mask, labels=labels)
+    return dict(pixel_values=pixels, input_ids=ids, attention_mask=mask, labels=labels)
+
+
+def prompt_case(kind, seed, scale, lengths, prompts):
+    model = make(kind, seed, scale)
+    with torch.no_grad():
+        loss = model(**batch(model, seed, lengths, prompts)).loss.item()
+    config = json.loads(model.config.to_json_string())
+    return dict(config=config, kind=kind, seed=seed, scale=scale, lengths=lengths, prompts=prompts, loss=loss)
+
+
+def forward_case(kind, seed, scale, lengths, projections, samples):
+    model = make(kind, seed, scale)
+    out = model(**batch(model, seed, lengths, [0] * len(lengths)))
     out.loss.backward()
     gradients = {}
     for name, p in model.named_parameters():
@@ -207,10 +220,13 @@ def generation():
 
 def main():
     torch.set_num_threads(2 if {"base", "large"} & set(sys.argv[1:]) else 1)
-    wanted = sys.argv[1:] or ["tiny", "base", "large", "generate"]
+    wanted = sys.argv[1:] or ["tiny", "prompt", "base", "large", "generate"]
     if "tiny" in wanted:
         write("tiny", [forward_case(kind, seed, 0.3, lengths, 4, 300)
                        for kind in ("tiny", "smooth") for seed, lengths in ((1, [9]), (2, [5, 12, 2]), (3, [7, 7, 3, 10, 4]))])
+    if "prompt" in wanted:
+        write("prompt", [prompt_case(kind, 4, 0.3, [5, 12, 4], prompts)
+                         for kind in ("tiny", "smooth") for prompts in ([0, 0, 0], [2, 2, 2], [3, 0, 1])])
     if "base" in wanted:
         write("base", [forward_case("base", seed, 0.04, lengths, 2, 200) for seed, lengths in ((1, [12]), (2, [6, 14]))])
     if "large" in wanted:

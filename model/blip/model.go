@@ -140,8 +140,8 @@ type Batch struct {
 	// Tokens are the captions' ids: each begins with the configuration's
 	// bos_token_id and ends with its sep_token_id.
 	Tokens [][]int32
-	// Prompt is how many leading ids of each caption are given rather than
-	// learned, besides the first; nil for none.
+	// Prompt is how many ids of each caption, after the first, are a prompt's:
+	// given rather than learned, and so no labels. nil for none.
 	Prompt []int
 }
 
@@ -210,6 +210,9 @@ func (m *Model) lay(b Batch) (ids, labels []int64, lengths []int, err error) {
 	if err := m.checkTokens(b.Tokens); err != nil {
 		return nil, nil, nil, err
 	}
+	if err := b.checkPrompt(); err != nil {
+		return nil, nil, nil, err
+	}
 	for i, caption := range b.Tokens {
 		given := 1
 		if b.Prompt != nil {
@@ -231,6 +234,19 @@ func (m *Model) lay(b Batch) (ids, labels []int64, lengths []int, err error) {
 		}
 	}
 	return ids, labels, lengths, nil
+}
+
+// checkPrompt refuses prompts that leave nothing to learn of a caption.
+func (b *Batch) checkPrompt() error {
+	if b.Prompt != nil && len(b.Prompt) != len(b.Tokens) {
+		return fmt.Errorf("%w: %d prompts for %d captions", ErrBatch, len(b.Prompt), len(b.Tokens))
+	}
+	for i, n := range b.Prompt {
+		if n < 0 || n > len(b.Tokens[i])-2 {
+			return fmt.Errorf("%w: caption %d has %d tokens, %d of them a prompt's besides the first", ErrBatch, i, len(b.Tokens[i]), n)
+		}
+	}
+	return nil
 }
 
 // checkTokens refuses ids that the tables do not have: libtorch would read

@@ -6,10 +6,15 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/blipflow/blipflow/model/blip"
 	"github.com/blipflow/blipflow/stages/records"
+	"github.com/blipflow/blipflow/transforms/augment"
 	"github.com/blipflow/blipflow/transforms/imaging"
 )
 
@@ -40,6 +45,8 @@ type shards struct {
 	policy    CaptionPolicy
 	seed      int64
 	buffer    int // pairs that the shuffle holds
+	augment   augment.Recipe
+	prompt    int // ids of every caption, after the first, that are a prompt's
 	processor *imaging.Processor
 }
 
@@ -47,6 +54,7 @@ type shards struct {
 // pairs of the picture.
 type pair struct {
 	picture *imaging.RGB
+	of      augment.Record
 	tokens  []int32
 }
 
@@ -89,31 +97,55 @@ func (s *shards) Batches(epoch int) iter.Seq2[blip.Batch, error] {
 	}
 }
 
-// assemble puts an epoch's pairs together into normalised batches.
+// assemble puts an epoch's pairs together into batches.
 func (s *shards) assemble(epoch int, emit func(blip.Batch) bool) error {
-	one := 3 * s.processor.Width * s.processor.Height
-	var b blip.Batch
+	var pairs []pair
+	flush := func() (more bool, err error) {
+		b, err := s.compose(pairs, epoch)
+		pairs = pairs[:0]
+		return err == nil && emit(b), err
+	}
 	for p, err := range s.shuffled(epoch) {
 		if err != nil {
 			return err
 		}
-		at := len(b.Pixels)
-		b.Pixels = append(b.Pixels, make([]float32, one)...)
-		if err := s.processor.Normalize(b.Pixels[at:], p.picture); err != nil {
-			return err
-		}
-		b.Tokens = append(b.Tokens, p.tokens)
-		if len(b.Tokens) == s.batch {
-			if !emit(b) {
-				return nil
+		if pairs = append(pairs, p); len(pairs) == s.batch {
+			if more, err := flush(); !more {
+				return err
 			}
-			b = blip.Batch{}
 		}
 	}
-	if len(b.Tokens) > 0 {
-		emit(b)
+	if len(pairs) == 0 {
+		return nil
 	}
-	return nil
+	_, err := flush()
+	return err
+}
+
+// compose augments and normalises a batch's pictures, each on a goroutine of its
+// own.
+func (s *shards) compose(pairs []pair, epoch int) (blip.Batch, error) {
+	one := 3 * s.processor.Width * s.processor.Height
+	b := blip.Batch{Pixels: make([]float32, one*len(pairs))}
+	if s.prompt > 0 {
+		b.Prompt = slices.Repeat([]int{s.prompt}, len(pairs))
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range pairs {
+		b.Tokens = append(b.Tokens, p.tokens)
+		group.Go(func() error {
+			if err := p.picture.Validate(); err != nil {
+				return fmt.Errorf("%s: %w", p.of.ID, err)
+			}
+			seen := s.augment.Apply(p.picture, p.of, s.seed, epoch)
+			if err := s.processor.Normalize(b.Pixels[i*one:(i+1)*one], seen); err != nil {
+				return fmt.Errorf("%s: %w", p.of.ID, err)
+			}
+			return nil
+		})
+	}
+	return b, group.Wait()
 }
 
 // shuffled passes the pairs through a buffer: each comes out at a random
@@ -170,18 +202,20 @@ func (s *shards) pairs(r *rand.Rand) iter.Seq2[pair, error] {
 // choose makes pairs of an example's picture and the captions of the policy.
 func (s *shards) choose(e records.Example, r *rand.Rand) []pair {
 	picture := &imaging.RGB{W: e.PixelWidth, H: e.PixelHeight, Pix: e.Pixels}
-	ids := e.TokenIDs
+	first, last := 0, len(e.TokenIDs)
 	switch {
-	case len(ids) == 0:
+	case last == 0:
 		return nil
 	case s.policy == FirstCaption:
-		ids = ids[:1]
+		last = 1
 	case s.policy == RandomCaption:
-		ids = ids[r.IntN(len(ids)):][:1]
+		first = r.IntN(last)
+		last = first + 1
 	}
-	out := make([]pair, len(ids))
-	for i := range ids {
-		out[i] = pair{picture, ids[i]}
+	var out []pair
+	for i := first; i < last; i++ {
+		of := augment.Record{ID: e.ImageID, Width: e.Width, Height: e.Height, Caption: i, Text: e.Captions[i]}
+		out = append(out, pair{picture, of, e.TokenIDs[i]})
 	}
 	return out
 }

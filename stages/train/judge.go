@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/blipflow/blipflow/metrics"
 	"github.com/blipflow/blipflow/model/blip"
@@ -14,6 +15,7 @@ import (
 	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/progress"
 	"github.com/blipflow/blipflow/stages/records"
+	"github.com/blipflow/blipflow/transforms/augment"
 	"github.com/blipflow/blipflow/transforms/imaging"
 )
 
@@ -52,6 +54,7 @@ func (j *judge) evaluate(ctx context.Context, m *blip.Model) (map[string]float64
 func (j *judge) loss(ctx context.Context, m *blip.Model) (float64, error) {
 	s := newShards(j.manifest, j.folder, j.cfg)
 	s.files, s.policy, s.batch = j.manifest.Files(dataset.Validation), AllCaptions, j.cfg.EvalBatchSize
+	s.augment = augment.Recipe{}
 	var sum, count float64
 	for batch, err := range s.Batches(0) {
 		if err == nil {
@@ -75,7 +78,8 @@ func (j *judge) loss(ctx context.Context, m *blip.Model) (float64, error) {
 	return sum / math.Max(count, 1), nil
 }
 
-// generate captions the split's pictures. It reads no captions.
+// generate captions the split's pictures, after the prompt that the training's
+// captions begin with, if there is one. It reads no captions.
 func (j *judge) generate(ctx context.Context, m *blip.Model) ([]string, error) {
 	c := captioner.Of(j.folder, m)
 	total := j.manifest.Rows(dataset.Validation)
@@ -87,7 +91,11 @@ func (j *judge) generate(ctx context.Context, m *blip.Model) ([]string, error) {
 	var out []string
 	var batch []*imaging.RGB
 	flush := func() error {
-		found, err := c.Caption(ctx, captioner.Request{Pictures: batch, Generation: j.cfg.Generation})
+		request := captioner.Request{Pictures: batch, Generation: j.cfg.Generation}
+		if p := j.manifest.Prompt; p != "" {
+			request.Prompts, request.StripPrompt = slices.Repeat([]string{p}, len(batch)), true
+		}
+		found, err := c.Caption(ctx, request)
 		if err != nil {
 			return err
 		}

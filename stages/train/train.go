@@ -19,6 +19,7 @@ import (
 	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/progress"
 	"github.com/blipflow/blipflow/stages/records"
+	"github.com/blipflow/blipflow/transforms/augment"
 )
 
 func init() {
@@ -40,6 +41,9 @@ type Config struct {
 	BatchSize, EvalBatchSize int
 	// Captions says which captions an epoch trains on. Empty means AllCaptions.
 	Captions CaptionPolicy
+	// Augment changes the pictures at random, anew in each epoch. The zero value
+	// leaves them alone.
+	Augment augment.Recipe `json:",omitzero"`
 	// ShuffleBytes bounds the pixels in the shuffle buffer. 0 means 512 MiB.
 	ShuffleBytes int64
 	// EvalSamples bounds the validation pictures that are captioned after an
@@ -167,7 +171,7 @@ func fits(m *preprocess.Manifest, f *checkpoint.Folder, maxTokens int) error {
 func newShards(m *preprocess.Manifest, f *checkpoint.Folder, cfg Config) *shards {
 	s := &shards{
 		files: m.Files(dataset.Train), items: m.Rows(dataset.Train), batch: cfg.BatchSize, policy: cfg.Captions,
-		seed: cfg.Trainer.Seed, processor: f.Processor,
+		seed: cfg.Trainer.Seed, augment: cfg.Augment, prompt: m.PromptTokens, processor: f.Processor,
 	}
 	if cfg.Captions == AllCaptions {
 		s.items = 0
