@@ -16,6 +16,7 @@ import (
 	"github.com/blipflow/blipflow/model/blip"
 	"github.com/blipflow/blipflow/model/checkpoint"
 	"github.com/blipflow/blipflow/model/generate"
+	"github.com/blipflow/blipflow/model/hub"
 	"github.com/blipflow/blipflow/model/torch"
 	"github.com/blipflow/blipflow/transforms/imaging"
 	"github.com/blipflow/blipflow/transforms/text"
@@ -89,7 +90,7 @@ func (c *Captioner) Tokenizer() *text.Tokenizer { return c.folder.Tokenizer }
 func (c *Captioner) Defaults() generate.Config { return c.folder.Generation }
 
 // Model names the model for an output's provenance: the folder's name.
-func (c *Captioner) Model() string { return filepath.Base(c.folder.Path) }
+func (c *Captioner) Model() string { return hub.NameOf(c.folder.Path) }
 
 // Request is a batch of pictures.
 type Request struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 
 // config are the command's settings.
 type config struct {
-	Model  string `flag:"model" usage:"Hugging Face folder of the captioning model"`
+	Model  string `flag:"model" usage:"Hugging Face folder of the captioning model, or one on the hub as NAME/NAME or NAME/NAME@REVISION"`
 	Input  string `flag:"input" usage:"picture, folder, glob, or list of pictures (FILE.txt or @FILE)"`
 	Output string `flag:"output" usage:"file for the captions, or a folder (name it with a slash at its end) for shards of them; one picture without it is captioned on stdout"`
 	Format string `flag:"output_format" choices:"auto,jsonl,csv,coco" usage:"format of the captions; auto goes by the output's name"`
@@ -61,12 +62,18 @@ func (c *config) validate() error {
 	case c.StripPrompt && c.Prompt == "":
 		return settings.Bad("strip_prompt", "there is no --prompt to leave out")
 	}
-	if _, err := c.settings().Settle(c.Model); errors.Is(err, generate.ErrConfig) {
-		return &settings.Error{Problem: err.Error()}
-	} else if err != nil {
-		return err
-	}
 	return nil
+}
+
+// fetch finds the model's folder and checks the settings against it.
+func (c *config) fetch(ctx context.Context) (folder string, err error) {
+	if folder, err = settings.FetchModel(ctx, c.Model, true); err != nil {
+		return "", err
+	}
+	if _, err = c.settings().Settle(folder); errors.Is(err, generate.ErrConfig) {
+		err = &settings.Error{Problem: err.Error()}
+	}
+	return folder, err
 }
 
 // settings are those that decide about captions.

@@ -34,14 +34,20 @@ func main() {
 }
 
 func run(ctx context.Context, c config, stdout, stderr io.Writer) error {
+	bar := progress.Render(stderr, progress.RendererOptions{})
+	folder, err := c.fetch(ctx)
+	bar.Stop()
+	if err != nil {
+		return err
+	}
 	inputs, err := dataset.List(c.Input)
 	if err != nil {
 		return err
 	}
 	if c.Output == "" {
-		return one(ctx, c, inputs, stdout)
+		return one(ctx, c, folder, inputs, stdout)
 	}
-	plan, err := caption.PlanFor(inputs, c.ChunkSize, c.settings(), c.Model)
+	plan, err := caption.PlanFor(inputs, c.ChunkSize, c.settings(), folder)
 	if err != nil {
 		return err
 	}
@@ -56,15 +62,15 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) error {
 	if done {
 		return summary(o, stdout, "complete already", 0, 0)
 	}
-	return many(ctx, c, o, plan, stdout, stderr)
+	return many(ctx, c, folder, o, plan, stdout, stderr)
 }
 
 // one prints the caption of a single picture.
-func one(ctx context.Context, c config, inputs []dataset.Input, stdout io.Writer) error {
+func one(ctx context.Context, c config, folder string, inputs []dataset.Input, stdout io.Writer) error {
 	if len(inputs) != 1 {
 		return settings.Bad("output", "say where the captions of %d pictures go: --output=captions.jsonl", len(inputs))
 	}
-	row, err := caption.One(ctx, c.stage(), c.Model, inputs[0])
+	row, err := caption.One(ctx, c.stage(), folder, inputs[0])
 	if err != nil {
 		return err
 	}
@@ -73,14 +79,14 @@ func one(ctx context.Context, c config, inputs []dataset.Input, stdout io.Writer
 }
 
 // many runs the pipeline.
-func many(ctx context.Context, c config, o caption.Output, plan caption.Plan, stdout, stderr io.Writer) error {
+func many(ctx context.Context, c config, folder string, o caption.Output, plan caption.Plan, stdout, stderr io.Writer) error {
 	stage := c.stage()
 	stage.Work, stage.Total = o.Work(), plan.Total
 	finish := caption.Finish{
 		Output: o, Identity: plan.Identity, Input: c.Input, Settings: c.settings(), Expect: plan.Total,
 	}
 	p, s := beam.NewPipelineWithRoot()
-	if err := caption.Files(s, stage, finish, c.Model, plan); err != nil {
+	if err := caption.Files(s, stage, finish, folder, plan); err != nil {
 		return err
 	}
 	begun := time.Now()

@@ -34,7 +34,7 @@ import (
 type config struct {
 	References  string `flag:"references" usage:"COCO's annotation JSON, Karpathy's data set JSON, or a folder of example shards; where empty, --data"`
 	Predictions string `flag:"predictions" usage:"COCO's results JSON, or JSON Lines of captions"`
-	Model       string `flag:"model" usage:"Hugging Face folder of a model that is to make the predictions"`
+	Model       string `flag:"model" usage:"Hugging Face folder of a model that is to make the predictions, or one on the hub as NAME/NAME"`
 	Data        string `flag:"data" usage:"folder of example shards that the model captions; where empty, --references"`
 	Split       string `flag:"split" usage:"split to score; where empty, test (COCO's annotations have none)"`
 	Output      string `flag:"output" usage:"file for the scores"`
@@ -71,10 +71,6 @@ func (c *config) validate() error {
 	if c.References == "" {
 		return settings.Bad("references", "name the references")
 	}
-	if c.Model != "" {
-		_, err := checkpoint.Open(c.Model)
-		return err
-	}
 	return nil
 }
 
@@ -85,6 +81,17 @@ func main() {
 }
 
 func run(ctx context.Context, c config, stdout, stderr io.Writer) error {
+	bar := progress.Render(stderr, progress.RendererOptions{})
+	defer bar.Stop()
+	if c.Model != "" {
+		var err error
+		if c.Model, err = settings.FetchModel(ctx, c.Model, true); err != nil {
+			return err
+		}
+		if _, err = checkpoint.Open(c.Model); err != nil {
+			return err
+		}
+	}
 	p, s := beam.NewPipelineWithRoot()
 	references, err := c.references(s)
 	if err != nil {
@@ -95,7 +102,6 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) error {
 		return err
 	}
 	evaluate.Score(s, c.Output, references, predictions)
-	bar := progress.Render(stderr, progress.RendererOptions{})
 	_, err = runners.Run(ctx, p)
 	bar.Stop()
 	if err != nil {

@@ -27,7 +27,7 @@ import (
 
 type config struct {
 	settings.Data
-	Model  string `flag:"model" usage:"model folder, for its image processor and tokenizer"`
+	Model  string `flag:"model" usage:"model folder, or a model on the hub as NAME/NAME, for its image processor and tokenizer"`
 	Output string `flag:"output" usage:"folder for the shards"`
 }
 
@@ -56,11 +56,17 @@ func run(ctx context.Context, cfg config) (err error) {
 		return settings.Bad("runner", "%v", err)
 	}
 	begun := time.Now()
-	processor, words, err := preprocess.FromModel(cfg.Model, cfg.MaxTextLen)
+	bars := progress.Render(os.Stderr, progress.RendererOptions{})
+	defer bars.Stop()
+	model, err := settings.FetchModel(ctx, cfg.Model, false)
 	if err != nil {
 		return err
 	}
-	set, err := cfg.Load(cfg.Output)
+	processor, words, err := preprocess.FromModel(model, cfg.MaxTextLen)
+	if err != nil {
+		return err
+	}
+	set, err := cfg.Load(ctx, cfg.Output)
 	if err != nil {
 		return err
 	}
@@ -70,7 +76,6 @@ func run(ctx context.Context, cfg config) (err error) {
 	}
 	defer func() { err = errors.Join(err, job.Close()) }()
 
-	bars := progress.Render(os.Stderr, progress.RendererOptions{})
 	p, s := beam.NewPipelineWithRoot()
 	preprocess.Run(s, job)
 	_, err = runners.Run(ctx, p)
@@ -106,6 +111,12 @@ func summarise(w io.Writer, output string, m *preprocess.Manifest, before bool, 
 	}
 	if m.Leaks > 0 {
 		fmt.Fprintf(w, "warning: the data set's own splits have %d pictures in common\n", m.Leaks)
+	}
+	if m.NearDuplicatesDropped > 0 {
+		fmt.Fprintf(w, "%d pictures were left out that look like one in another split\n", m.NearDuplicatesDropped)
+	}
+	if m.NearDuplicates > 0 {
+		fmt.Fprintf(w, "%d pictures look like one in another split (--dedupe leaves such pictures out)\n", m.NearDuplicates)
 	}
 	if library, why := imaging.JPEGLibrary(); why != nil {
 		fmt.Fprintf(w, "JPEG files were decoded by %s, not quite as Pillow does: %v\n", library, why)

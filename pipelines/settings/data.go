@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -70,7 +71,7 @@ const DemoDataset = "demo"
 
 // Data are the settings of every pipeline that preprocesses a data set.
 type Data struct {
-	Dataset      string              `flag:"dataset" usage:"folder or file of pictures and captions, or demo for drawn ones"`
+	Dataset      string              `flag:"dataset" usage:"folder or file of pictures and captions; a data set on the hub, as NAME/NAME or NAME/NAME@REVISION; or demo for drawn ones"`
 	ImageRoot    string              `flag:"image_root" usage:"folder of the pictures that metadata names, where they are not beside it"`
 	Limit        int                 `flag:"limit" usage:"most pictures to take, of each named split its share; 0 is all"`
 	ShuffleSeed  int64               `flag:"shuffle_seed" usage:"seed of the order in the shards, and of what --limit takes; 0 takes the first in an order of the split's"`
@@ -121,9 +122,9 @@ func (d *Data) Validate() error {
 	return nil
 }
 
-// Load lists the data set. The demo's pictures are drawn into a folder of output,
+// Load lists the data set, which it fetches first if it is on the hub. The demo's pictures are drawn into a folder of output,
 // unless they are there already.
-func (d *Data) Load(output string) (*dataset.Set, error) {
+func (d *Data) Load(ctx context.Context, output string) (*dataset.Set, error) {
 	o := dataset.Options{ImageRoot: d.ImageRoot, Limit: d.Limit, ShuffleSeed: d.ShuffleSeed}
 	if d.Dataset == DemoDataset {
 		return dataset.Demo(filepath.Join(output, "demo-pictures"), demo.Options{Seed: d.DemoSeed, Pictures: d.DemoPictures}, o)
@@ -133,7 +134,15 @@ func (d *Data) Load(output string) (*dataset.Set, error) {
 			return nil, Bad("image_root", "there is no folder %s", d.ImageRoot)
 		}
 	}
-	set, err := dataset.Load(d.Dataset, o)
+	dir := d.Dataset
+	if isHubID(d.Dataset) {
+		var err error
+		if dir, err = fetchDataset(ctx, d.Dataset); err != nil {
+			return nil, err
+		}
+		o.Name = d.Dataset
+	}
+	set, err := dataset.Load(dir, o)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, Bad("dataset", "there is no folder %s", d.Dataset)
 	}

@@ -69,19 +69,19 @@ func TestLoadData(t *testing.T) {
 	output := t.TempDir()
 	d := DefaultData()
 	d.Dataset, d.DemoPictures = DemoDataset, 3
-	set, err := d.Load(output)
+	set, err := d.Load(t.Context(), output)
 	if err != nil || len(set.Refs) != 3 || !strings.HasPrefix(set.Roots.Pictures, output) {
 		t.Errorf("demo: %+v, %v", set, err)
 	}
 	d.Dataset = filepath.Join(output, "absent")
 	var bad *Error
-	if _, err := d.Load(output); !errors.As(err, &bad) || bad.Flag != "dataset" {
+	if _, err := d.Load(t.Context(), output); !errors.As(err, &bad) || bad.Flag != "dataset" {
 		t.Errorf("absent folder: %v", err)
 	}
 	if err := os.Mkdir(d.Dataset, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Load(output); !errors.Is(err, dataset.ErrNoPictures) {
+	if _, err := d.Load(t.Context(), output); !errors.Is(err, dataset.ErrNoPictures) {
 		t.Errorf("empty folder: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/blipflow/blipflow/stages/caption"
 	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/train"
+	"github.com/blipflow/blipflow/transforms/augment"
 )
 
 // scratch is the value of --model for a small model with random weights.
@@ -23,7 +25,7 @@ const scratch = "scratch"
 // GenerationConfig.
 type config struct {
 	settings.Data
-	Model  string `flag:"model" usage:"folder of the base model; or scratch, a small one with random weights"`
+	Model  string `flag:"model" usage:"folder of the base model, or one on the hub as NAME/NAME or NAME/NAME@REVISION; or scratch, a small one with random weights"`
 	Output string `flag:"output" usage:"folder for shards, checkpoints and the trained model"`
 	Device string `flag:"device" usage:"auto, cpu or cuda:N"`
 
@@ -39,6 +41,7 @@ type config struct {
 	EvalBatchSize  int                 `flag:"per_device_eval_batch_size" usage:"pictures in a batch that is captioned"`
 	Accumulation   int                 `flag:"gradient_accumulation_steps" usage:"batches whose gradients move the weights together"`
 	CaptionPolicy  train.CaptionPolicy `flag:"captions_per_image" choices:"all,first,random" usage:"which of a picture's captions an epoch trains on"`
+	Augment        augment.Recipe      `flag:"augment" usage:"change the training pictures at random, anew in each epoch: none, blip for what BLIP's training does, or some of its steps crop,flip,randaugment; a caption that says left or right keeps its picture from being mirrored"`
 	FreezeVision   bool                `flag:"freeze_vision" usage:"leave the vision model as it is"`
 	LoggingSteps   int                 `flag:"logging_steps" usage:"steps between two lines of the training log"`
 	SaveLimit      int                 `flag:"save_total_limit" usage:"checkpoints to keep, the best and the last among them"`
@@ -58,7 +61,7 @@ func program() settings.Program[config] {
 		About:    "Train preprocesses a data set, fine-tunes a captioner on it, captions and scores the test split, and exports the model. Without flags it does so for a data set that it draws itself.",
 		Defaults: defaults(),
 		Presets: map[string]func(*config){
-			"demo": demoPreset, "flickr8k": func(*config) {}, "coco-karpathy": cocoPreset,
+			"demo": demoPreset, "flickr8k": flickrPreset, "coco-karpathy": cocoPreset,
 		},
 		Preset:   presetOf(os.Args[1:]),
 		Validate: func(c *config) error { return c.validate() },
@@ -77,7 +80,7 @@ func presetOf(args []string) string {
 	return "demo"
 }
 
-// defaults are those of the flickr8k preset.
+// defaults are those of the flickr8k preset, but for its data and its model.
 func defaults() config {
 	t := trainer.Defaults()
 	return config{
@@ -90,7 +93,13 @@ func defaults() config {
 	}
 }
 
+// hubModel is the base model of the presets for photographs.
+const hubModel = "Salesforce/blip-image-captioning-base"
+
+func flickrPreset(c *config) { c.Dataset, c.Model = "ariG23498/flickr8k", hubModel }
+
 func cocoPreset(c *config) {
+	c.Dataset, c.Model = "yerevann/coco-karpathy", hubModel
 	c.LearningRate, c.Epochs, c.WeightDecay, c.Scheduler = 1e-5, 5, 0.05, trainer.Cosine // BLIP, section 4.2
 }
 
@@ -177,8 +186,28 @@ func (j *job) settle() error {
 	j.train = train.Config{
 		Model: j.base, Output: j.cfg.in(checkpointFolder), Device: j.cfg.Device, MaxTokens: j.cfg.MaxTextLen,
 		BatchSize: j.cfg.TrainBatchSize, EvalBatchSize: j.cfg.EvalBatchSize, Captions: j.cfg.CaptionPolicy,
-		EvalSamples: j.cfg.EvalSamples, Trainer: j.cfg.trainer(), Generation: j.cfg.search(),
+		Augment: j.cfg.Augment, EvalSamples: j.cfg.EvalSamples, Trainer: j.cfg.trainer(), Generation: j.cfg.search(),
 	}
-	j.shards, err = preprocess.Prepare(j.set, j.cfg.Preprocess(j.cfg.in(dataFolder), processor, words))
+	if j.asItIs() {
+		if m, err := preprocess.Ready(j.cfg.Dataset, processor.Hash(), words.Hash()); err == nil {
+			j.prompt = m.Prompt
+			j.data, err = filepath.Abs(j.cfg.Dataset)
+			return err
+		}
+	}
+	j.data, j.prompt = j.cfg.in(dataFolder), j.cfg.Prompt
+	j.shards, err = preprocess.Prepare(j.set, j.cfg.Preprocess(j.data, processor, words))
 	return err
+}
+
+// asItIs reports whether no setting asks for other shards than there may be in
+// the data set's folder.
+func (j *job) asItIs() bool {
+	have := j.cfg.Data
+	plain := settings.DefaultData()
+	plain.MaxTextLen = have.MaxTextLen // which the vocabulary's hash speaks for
+	have.Dataset, have.Workers = plain.Dataset, plain.Workers
+	have.DemoPictures, have.DemoSeed = plain.DemoPictures, plain.DemoSeed
+	have.Split, have.SplitSeed = plain.Split, plain.SplitSeed // shards name their splits
+	return have == plain
 }

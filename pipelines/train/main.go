@@ -17,6 +17,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/blipflow/blipflow/pipelines/settings"
 	"github.com/blipflow/blipflow/runners"
 	"github.com/blipflow/blipflow/stages/caption"
 	"github.com/blipflow/blipflow/stages/dataset"
@@ -34,11 +35,11 @@ func run(ctx context.Context, cfg config) (err error) {
 	began := time.Now()
 	show := progress.Render(os.Stderr, progress.RendererOptions{})
 	defer show.Stop()
-	j, err := prepare(cfg)
+	j, err := prepare(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.shards.Close()) }()
+	defer func() { err = errors.Join(err, j.close()) }()
 	p, s := beam.NewPipelineWithRoot()
 	j.graph(s)
 	if _, err := runners.Run(ctx, p); err != nil {
@@ -53,8 +54,17 @@ type job struct {
 	cfg    config
 	set    *dataset.Set
 	base   string
-	shards *preprocess.Job
+	data   string          // folder of the shards
+	shards *preprocess.Job // what makes them; nil where they are the data set
+	prompt string          // that captions were trained to follow
 	train  train.Config
+}
+
+func (j *job) close() error {
+	if j.shards == nil {
+		return nil
+	}
+	return j.shards.Close()
 }
 
 // Folders and files within the output, beside the model.
@@ -69,14 +79,18 @@ func (c config) in(name string) string { return filepath.Join(c.Output, name) }
 
 // prepare lists the data set, finds or makes the base model, and checks that
 // all fits together, before any work.
-func prepare(cfg config) (*job, error) {
+func prepare(ctx context.Context, cfg config) (*job, error) {
 	j := &job{cfg: cfg}
 	var err error
-	if j.set, err = cfg.Load(cfg.Output); err != nil {
+	if j.set, err = cfg.Load(ctx, cfg.Output); err != nil {
 		return nil, err
 	}
-	j.base = cfg.Model
-	if cfg.Model == scratch {
+	if cfg.Model != scratch {
+		j.base, err = settings.FetchModel(ctx, cfg.Model, true)
+		if err != nil {
+			return nil, err
+		}
+	} else {
 		if j.base, err = train.Scratch(cfg.in("base"), train.SmallConfig(), captions(j.set), cfg.VocabSize, cfg.Seed); err != nil {
 			return nil, err
 		}
@@ -84,6 +98,7 @@ func prepare(cfg config) (*job, error) {
 	if err := j.settle(); err != nil {
 		return nil, err
 	}
+	j.set.Refs = nil // they are in the listing; a large data set's are large
 	return j, nil
 }
 
@@ -106,14 +121,19 @@ func captions(set *dataset.Set) iter.Seq[string] {
 // graph is the chain of stages. What passes between them are names of folders
 // and files, and captions.
 func (j *job) graph(s beam.Scope) {
-	data := preprocess.Run(s, j.shards)
+	var data beam.PCollection
+	if j.shards != nil {
+		data = preprocess.Run(s, j.shards)
+	} else {
+		data = beam.Create(s, j.data)
+	}
 	best := train.Run(s, j.train, data)
 
 	tests := preprocess.Files(s, dataset.Test, data)
 	output := caption.Output{Path: j.cfg.in(captionsFile)}
 	captioning := caption.Config{
 		Work: output.Work(), BatchSize: j.cfg.EvalBatchSize, Device: j.cfg.Device,
-		Settings: caption.Settings{Generation: j.cfg.generation()},
+		Settings: caption.Settings{Generation: j.cfg.generation(), Prompt: j.prompt, StripPrompt: j.prompt != ""},
 	}
 	predictions, parts := caption.Examples(s, captioning, best, tests)
 	caption.Commit(s, caption.Finish{Output: output, Input: j.set.Name, Settings: captioning.Settings}, parts, best)
@@ -122,5 +142,6 @@ func (j *job) graph(s beam.Scope) {
 	report := evaluate.Score(s, j.cfg.in(metricsFile), references, predictions)
 	export.Run(s, export.Config{
 		Output: j.cfg.Output, Name: filepath.Base(j.cfg.Output), Base: j.cfg.Model, Dataset: j.set.Name,
+		Prompt: j.prompt,
 	}, best, report)
 }

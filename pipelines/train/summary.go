@@ -23,7 +23,7 @@ const shown = 5
 
 // summary says what came out, and where it is.
 func (j *job) summary(w io.Writer, took time.Duration) error {
-	m, err := preprocess.ReadManifest(j.cfg.in(dataFolder))
+	m, err := preprocess.ReadManifest(j.data)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (j *job) summary(w io.Writer, took time.Duration) error {
 		m.Rows(dataset.Train), m.Rows(dataset.Validation), m.Rows(dataset.Test))
 	if m.PicturesFailed+m.CaptionsDropped > 0 {
 		fmt.Fprintf(w, "; %d pictures and %d captions could not be used (%s)", m.PicturesFailed, m.CaptionsDropped,
-			j.cfg.in(dataFolder)+"/"+preprocess.ErrorsName)
+			j.data+"/"+preprocess.ErrorsName)
 	}
 	fmt.Fprintln(w)
 	if m.Rows(dataset.Test) > 0 {

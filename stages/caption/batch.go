@@ -10,6 +10,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"github.com/blipflow/blipflow/model/hub"
 	"github.com/blipflow/blipflow/stages/dataset"
 	"github.com/blipflow/blipflow/transforms/imaging"
 )
@@ -117,5 +118,5 @@ func PlanFor(inputs []dataset.Input, size int, settings Settings, folder string)
 	if err != nil {
 		return Plan{}, err
 	}
-	return NewPlan(inputs, size, settings.hash(own), model, filepath.Base(folder)), nil
+	return NewPlan(inputs, size, settings.hash(own), model, hub.NameOf(folder)), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"github.com/blipflow/blipflow/model/hub"
 	"github.com/blipflow/blipflow/stages/records"
 )
 
@@ -84,7 +85,7 @@ func (f Finish) manifest(folder string, parts []Part) (Manifest, error) {
 	}
 	m := Manifest{
 		Identity: f.Identity, Format: f.Output.format(), Program: records.Program(), Input: f.Input,
-		Model: filepath.Base(folder), ModelIdentity: model,
+		Model: hub.NameOf(folder), ModelIdentity: model,
 		Settings: f.Settings.hash(own), SettingsText: f.Settings.text(own),
 	}
 	if m.Identity == "" {

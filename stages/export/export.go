@@ -49,6 +49,8 @@ type Config struct {
 	Name string
 	// Base and Dataset are what it was made from, for the card.
 	Base, Dataset string
+	// Prompt is what captions were trained to follow, for the card; may be empty.
+	Prompt string
 }
 
 // Run exports. best is a PCollection of one string, the checkpoint's folder;
@@ -145,6 +147,9 @@ func (fn *exportFn) card(s trainer.State, report string) string {
 		fmt.Fprintf(&b, ", the best on the validation split (%.4g)", *s.BestMetric)
 	}
 	b.WriteString(".\n")
+	if c.Prompt != "" {
+		fmt.Fprintf(&b, "\nIt was trained to go on after a prompt, and captions best after it: `--prompt=%q`.\n", c.Prompt)
+	}
 	if report != "" {
 		fmt.Fprintf(&b, "\n## Metrics\n\nOn the test split, scored once; see coco_metrics.json.\n\n%s", table(report))
 	}
