@@ -84,15 +84,17 @@ row:
 	VZEROUPPER
 	RET
 
-// func weighColumns(dst, src *uint8, n int, first, k *int32, size, pairs int)
-TEXT ·weighColumns(SB), NOSPLIT, $0-56
+// func weighColumns(dst, src *uint8, dstStride, srcStride, n int, first, k *int32, size, pairs int)
+TEXT ·weighColumns(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
-	MOVQ first+24(FP), R8
-	MOVQ k+32(FP), R9
-	MOVQ size+40(FP), DX
-	MOVQ pairs+48(FP), BX
+	MOVQ dstStride+16(FP), R12
+	MOVQ srcStride+24(FP), R13
+	MOVQ n+32(FP), CX
+	MOVQ first+40(FP), R8
+	MOVQ k+48(FP), R9
+	MOVQ size+56(FP), DX
+	MOVQ pairs+64(FP), BX
 	VMOVDQU half<>(SB), X15 // the high half is zero
 	VMOVDQU spread<>(SB), Y14
 	VMOVDQU repeat<>(SB), Y13
@@ -103,27 +105,36 @@ pixel:
 	LEAQ (AX)(AX*2), AX
 	ADDQ SI, AX
 	VMOVDQA Y15, Y0
+	VMOVDQA Y15, Y1
 	MOVQ R9, R10
 	MOVQ BX, R11
 
 pair:
-	VPBROADCASTQ (AX), Y1
-	VPBROADCASTQ (R10), Y2
-	VPSHUFB Y14, Y1, Y1
-	VPSHUFB Y13, Y2, Y2
-	VPMULLD Y2, Y1, Y1
-	VPADDD Y1, Y0, Y0
+	VPBROADCASTQ (R10), Y4
+	VPBROADCASTQ (AX), Y2
+	VPBROADCASTQ (AX)(R13*1), Y3
+	VPSHUFB Y13, Y4, Y4
+	VPSHUFB Y14, Y2, Y2
+	VPSHUFB Y14, Y3, Y3
+	VPMULLD Y4, Y2, Y2
+	VPMULLD Y4, Y3, Y3
+	VPADDD Y2, Y0, Y0
+	VPADDD Y3, Y1, Y1
 	ADDQ $6, AX
 	ADDQ $8, R10
 	DECQ R11
 	JNZ pair
 
+	// Halves together: row 0 in the low and row 1 in the high one.
+	VPERM2I128 $0x20, Y1, Y0, Y2
+	VPERM2I128 $0x31, Y1, Y0, Y3
+	VPADDD Y3, Y2, Y0
+	VPSRAD BITS, Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
 	VEXTRACTI128 $1, Y0, X1
-	VPADDD X1, X0, X0
-	VPSRAD BITS, X0, X0
-	VPACKSSDW X0, X0, X0
-	VPACKUSWB X0, X0, X0
 	VMOVD X0, (DI)
+	VMOVD X1, (DI)(R12*1)
 	ADDQ $3, DI
 	ADDQ $4, R8
 	ADDQ DX, R9
