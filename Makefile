@@ -58,7 +58,7 @@ lint: setup ## gofmt, go vet, staticcheck
 fmt: ## format all Go code
 	gofmt -w $(GO_FOLDERS)
 
-bench: setup $(if $(filter ./...,$(PKG)),.venv/installed) ## benchmarks, then side by side with the references (PKG=./transforms/imaging COUNT=10: of one package, for benchstat)
+bench: setup $(if $(filter ./...,$(PKG)),.venv/installed) ## benchmarks, and the references beside (PKG=./transforms/imaging COUNT=10: without)
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m $(ARGS) $(PKG)
 	@$(if $(filter ./...,$(PKG)),for script in $(BENCH_SCRIPTS); do \
 		echo "$$script" && .venv/bin/python "$$script" || exit 1; \
