@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -37,6 +39,66 @@ func (c *clock) lap(step string) {
 	c.last = now
 }
 
+// stepper takes pictures through the steps.
+type stepper struct {
+	clock
+	folder    string
+	processor *imaging.Processor
+	words     *preprocess.Text
+	tokenizer *text.Tokenizer
+	out       *records.Writer
+	file      bytes.Buffer
+}
+
+func newStepper(folder, model string) (*stepper, error) {
+	s := &stepper{folder: folder, clock: clock{spent: map[string]time.Duration{}}}
+	var err error
+	if s.processor, s.words, err = preprocess.FromModel(model, 40); err != nil {
+		return nil, err
+	}
+	if s.tokenizer, err = text.New(s.words.Tokens, s.words.Options); err != nil {
+		return nil, err
+	}
+	s.out, err = records.NewWriter(io.Discard, records.Meta{}, records.WriterOptions{})
+	return s, err
+}
+
+func (s *stepper) picture(ref *dataset.Ref) error {
+	s.start()
+	f, err := os.Open(filepath.Join(s.folder, ref.URI))
+	if err != nil {
+		return err
+	}
+	s.file.Reset()
+	_, err = s.file.ReadFrom(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(s.file.Bytes())
+	s.lap("read+hash")
+	picture, _, err := imaging.Decode(s.file.Bytes(), imaging.DecodeOptions{})
+	if err != nil {
+		return err
+	}
+	s.lap("decode")
+	imaging.PerceptualHash(picture)
+	s.lap("look")
+	small := s.processor.Apply(picture)
+	s.lap("resize")
+	row := records.Example{
+		ImageID: ref.ImageID, URI: ref.URI, Split: dataset.Train, ContentHash: hex.EncodeToString(sum[:]),
+		Width: picture.W, Height: picture.H, PixelWidth: small.W, PixelHeight: small.H, Pixels: small.Pix,
+		Captions: ref.Captions,
+	}
+	for _, caption := range ref.Captions {
+		row.TokenIDs = append(row.TokenIDs, s.tokenizer.EncodeWithSpecials(caption, s.words.MaxLength))
+	}
+	s.lap("tokenise")
+	err = s.out.Write(&row)
+	s.lap("parquet")
+	return err
+}
+
 // BenchmarkSteps takes pictures through the steps of preprocessing, one after
 // the other on one core, and reports how long each step takes a picture.
 func BenchmarkSteps(b *testing.B) {
@@ -44,68 +106,27 @@ func BenchmarkSteps(b *testing.B) {
 	if folder == "" || model == "" {
 		b.Skip("testdata/preprocess_bench.py runs this")
 	}
-	set, err := dataset.Load(folder)
+	set, err := dataset.Load(folder, dataset.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	processor, words, err := preprocess.FromModel(model, 40)
+	s, err := newStepper(folder, model)
 	if err != nil {
 		b.Fatal(err)
 	}
-	tokenizer, err := text.New(words.Tokens, words.Options)
-	if err != nil {
-		b.Fatal(err)
-	}
-	settings, err := json.Marshal(processor)
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := records.NewWriter(io.Discard, records.Meta{Processor: string(settings)}, records.WriterOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	c := &clock{spent: map[string]time.Duration{}}
-	var file bytes.Buffer
 	pictures := 0
 	for b.Loop() {
-		ref := set.Refs[pictures%len(set.Refs)]
+		if err := s.picture(&set.Refs[pictures%len(set.Refs)]); err != nil {
+			b.Fatal(err)
+		}
 		pictures++
-		c.start()
-		file.Reset()
-		f, err := os.Open(filepath.Join(folder, ref.URI))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := file.ReadFrom(f); err != nil {
-			b.Fatal(err)
-		}
-		f.Close()
-		c.lap("read")
-		picture, _, err := imaging.Decode(file.Bytes(), imaging.DecodeOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		row := records.Example{ImageID: ref.ImageID, URI: ref.URI, Split: "train", Width: picture.W, Height: picture.H}
-		c.lap("decode")
-		picture = processor.Apply(picture)
-		row.PixelWidth, row.PixelHeight, row.Pixels = picture.W, picture.H, picture.Pix
-		c.lap("resize")
-		for _, caption := range ref.Captions {
-			row.Captions = append(row.Captions, caption)
-			row.TokenIDs = append(row.TokenIDs, tokenizer.EncodeWithSpecials(caption, words.MaxLength))
-		}
-		c.lap("tokenise")
-		if err := out.Write(&row); err != nil {
-			b.Fatal(err)
-		}
-		c.lap("parquet")
 	}
-	c.start()
-	if err := out.Close(); err != nil {
+	s.start()
+	if err := s.out.Close(); err != nil {
 		b.Fatal(err)
 	}
-	c.lap("parquet")
-	for step, spent := range c.spent {
+	s.lap("parquet")
+	for step, spent := range s.spent {
 		b.ReportMetric(spent.Seconds()*1e3/float64(pictures), step+"-ms/picture")
 	}
 	b.ReportMetric(0, "ns/op") // the steps say more
