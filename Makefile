@@ -20,6 +20,9 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Every folder with Go code. A dot alone would let gofmt into .gotch and .venv.
 GO_FOLDERS = $(wildcard *.go) $(wildcard pipelines stages transforms model metrics runners)
 
+# What times this project beside its references; one of them needs Java.
+BENCH_SCRIPTS = $(filter-out $(if $(shell command -v java),,testdata/metrics_bench.py),$(wildcard testdata/*_bench.py))
+
 # What remakes golden files; *_bench.py time the reference, check_*.py look at what the program wrote.
 GOLDEN_SCRIPTS = $(filter-out testdata/check_%.py testdata/%_bench.py,$(wildcard testdata/*.py))
 
@@ -55,8 +58,11 @@ lint: setup ## gofmt, go vet, staticcheck
 fmt: ## format all Go code
 	gofmt -w $(GO_FOLDERS)
 
-bench: setup ## benchmarks (PKG=./transforms/imaging COUNT=10 for benchstat)
+bench: setup $(if $(filter ./...,$(PKG)),.venv/installed) ## benchmarks, and the references beside (PKG=./transforms/imaging COUNT=10: without)
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m $(ARGS) $(PKG)
+	@$(if $(filter ./...,$(PKG)),for script in $(BENCH_SCRIPTS); do \
+		echo "$$script" && .venv/bin/python "$$script" || exit 1; \
+	done,:)
 
 golden: .venv/installed ## remake the golden files with the reference in Python
 	@for script in $(GOLDEN_SCRIPTS); do \

@@ -60,6 +60,7 @@ func bind[R row](w *Writer, out io.Writer, m Meta, toRow func(*Example) R) {
 		// The smallest and largest picture of a page mean nothing and would be
 		// copied into the footer whole.
 		parquet.SkipPageBounds("pixels"),
+		parquet.SkipPageBounds("pixels", "list", "element"), // of floats
 		parquet.DataPageStatistics(false),
 	}
 	for _, kv := range m.pairs() {

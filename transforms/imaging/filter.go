@@ -113,8 +113,9 @@ const (
 // weights are the contributions of input samples to output samples along one
 // axis.
 type weights struct {
-	// size is the number of weights that each output sample has room for.
-	size int
+	// size is the number of weights that each output sample has room for, even;
+	// those beyond its count are 0. most is the largest count.
+	size, most int
 	// first and count give the run of input samples of an output sample.
 	first, count []int32
 	fixed        []int32
@@ -134,7 +135,7 @@ func newWeights(in, out int, f Filter) *weights {
 	stretch := max(scale, 1)
 	support *= stretch
 	inverse := 1 / stretch
-	k := &weights{size: int(math.Ceil(support))*2 + 1}
+	k := &weights{size: int(math.Ceil(support))*2 + 2}
 	k.first, k.count = make([]int32, out), make([]int32, out)
 	k.fixed = make([]int32, out*k.size)
 	row := make([]float64, k.size)
@@ -148,6 +149,7 @@ func newWeights(in, out int, f Filter) *weights {
 			sum += row[j]
 		}
 		k.first[i], k.count[i] = int32(lo), int32(hi-lo)
+		k.most = max(k.most, hi-lo)
 		for j, w := range row[:hi-lo] {
 			if sum != 0 {
 				w /= sum

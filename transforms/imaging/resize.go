@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -25,31 +26,37 @@ func Resize(src *RGB, w, h int, f Filter) *RGB {
 	if f == Nearest {
 		return resizeNearest(src, w, h)
 	}
-	// Columns first, except for a strip so tall that rows are cheaper.
-	if src.H > 100*src.W && h < src.H {
-		return resizeAxes(resizeAxes(src, src.W, h, f), w, h, f)
-	}
-	return resizeAxes(src, w, h, f)
+	return resizeWith(bestPasses(), src, w, h, f)
 }
 
-func resizeAxes(src *RGB, w, h int, f Filter) *RGB {
+// passes fill out. across makes rows at out's width, and down has the weights of
+// out's rows, nil if the height stays.
+type passes func(s *scratch, across *horizontal, out *RGB, down *weights)
+
+func resizeWith(run passes, src *RGB, w, h int, f Filter) *RGB {
+	// Columns first, except for a strip so tall that rows are cheaper.
+	if src.H > 100*src.W && h < src.H {
+		src = resizeAxes(run, src, src.W, h, f)
+	}
+	return resizeAxes(run, src, w, h, f)
+}
+
+func resizeAxes(run passes, src *RGB, w, h int, f Filter) *RGB {
 	if w == src.W && h == src.H {
 		return src
 	}
-	out := NewRGB(w, h)
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
 	across := &horizontal{src: src, w: w}
 	if w != src.W {
 		across.k = newWeights(src.W, w, f)
 	}
-	s := scratchPool.Get().(*scratch)
-	defer scratchPool.Put(s)
-	if h == src.H {
-		for y := 0; y < h; y += 2 {
-			across.rows(s, y, out.row(y), out.row(min(y+1, h-1)))
-		}
-		return out
+	var down *weights
+	if h != src.H {
+		down = newWeights(src.H, h, f)
 	}
-	vertical(s, across, out, newWeights(src.H, h, f))
+	out := NewRGB(w, h)
+	run(s, across, out, down)
 	return out
 }
 
@@ -102,19 +109,19 @@ func clipSum(v int32) uint8 { return clip32(v >> weightBits) }
 
 // scratch is the working memory of one Resize.
 type scratch struct {
-	pair  []pixelPair // two input rows
-	ring  []uint64    // rows after the horizontal pass, as lanes
-	sums  []uint64    // an output row
-	bytes []uint8     // two rows after the horizontal pass
+	pair   []pixelPair // two input rows
+	ring   []uint64    // rows after the horizontal pass, as lanes
+	sums   []uint64    // an output row
+	bytes  []uint8     // rows after the horizontal pass
+	padded []uint8     // an input row and bytes behind it
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
 
-func grow[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
+// grow makes *s n long, with whatever is in it.
+func grow[T any](s *[]T, n int) []T {
+	*s = slices.Grow((*s)[:0], n)[:n]
+	return *s
 }
 
 // horizontal makes rows at the new width.
@@ -133,7 +140,7 @@ func (p *horizontal) rows(s *scratch, y int, a, b []uint8) {
 		copy(b, rowB)
 		return
 	}
-	s.pair = grow(s.pair, p.src.W)
+	grow(&s.pair, p.src.W)
 	packPair(s.pair, rowA, rowB)
 	a, b = a[:3*p.w], b[:3*p.w]
 	for x := range p.w {
@@ -181,15 +188,21 @@ func dot(px []pixelPair, k []int32) (red, green, blue uint64) {
 	return red, green, blue
 }
 
-// vertical makes out's rows from those of the horizontal pass, of which it
-// keeps as many in a ring as one output row needs.
-func vertical(s *scratch, across *horizontal, out *RGB, k *weights) {
+// inLanes does the passes in plain Go. Of the rows of the horizontal pass it keeps
+// as many in a ring as one output row needs.
+func inLanes(s *scratch, across *horizontal, out *RGB, down *weights) {
+	if down == nil {
+		for y := 0; y < out.H; y += 2 {
+			across.rows(s, y, out.row(y), out.row(min(y+1, out.H-1)))
+		}
+		return
+	}
 	samples := 3 * out.W
 	lanes := (samples + 1) / 2
-	room := k.size + 3 // rows come in pairs from an even one on
-	s.ring = grow(s.ring, room*lanes)
-	s.sums = grow(s.sums, lanes)
-	s.bytes = grow(s.bytes, 4*lanes)
+	room := down.size + 3 // rows come in pairs from an even one on
+	grow(&s.ring, room*lanes)
+	grow(&s.sums, lanes)
+	grow(&s.bytes, 4*lanes)
 	ring := func(y int) []uint64 {
 		at := y % room * lanes
 		return s.ring[at : at+lanes : at+lanes]
@@ -197,7 +210,7 @@ func vertical(s *scratch, across *horizontal, out *RGB, k *weights) {
 	a, b := s.bytes[:2*lanes], s.bytes[2*lanes:]
 	next := 0
 	for y := range out.H {
-		first, w := k.of(y)
+		first, w := down.of(y)
 		for next = max(next, first&^1); next < first+len(w); next += 2 {
 			across.rows(s, next, a, b)
 			pack(ring(next), a)

@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package imaging
+
+func bestPasses() passes { return inLanes }
