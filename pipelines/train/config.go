@@ -100,7 +100,9 @@ func flickrPreset(c *config) { c.Dataset, c.Model = "ariG23498/flickr8k", hubMod
 
 func cocoPreset(c *config) {
 	c.Dataset, c.Model = "yerevann/coco-karpathy", hubModel
-	c.LearningRate, c.Epochs, c.WeightDecay, c.Scheduler = 1e-5, 5, 0.05, trainer.Cosine // BLIP, section 4.2
+	// BLIP, section 4.2, and configs/caption_coco.yaml, but for its prompt: without one the model captions as it is.
+	c.LearningRate, c.Epochs, c.WeightDecay, c.Scheduler = 1e-5, 5, 0.05, trainer.Cosine
+	c.Augment, c.Clean = augment.BLIP, true
 }
 
 func demoPreset(c *config) {
