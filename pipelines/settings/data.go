@@ -74,7 +74,7 @@ type Data struct {
 	Dataset      string              `flag:"dataset" usage:"folder or file of pictures and captions; a data set on the hub, as NAME/NAME or NAME/NAME@REVISION; or demo for drawn ones"`
 	ImageRoot    string              `flag:"image_root" usage:"folder of the pictures that metadata names, where they are not beside it"`
 	Limit        int                 `flag:"limit" usage:"most pictures to take, of each named split its share; 0 is all"`
-	ShuffleSeed  int64               `flag:"shuffle_seed" usage:"seed of the order in the shards, and of what --limit takes; 0 takes the first in an order of the split's"`
+	ShuffleSeed  int64               `flag:"shuffle_seed" usage:"seed of the order of rows, and of what --limit takes; 0 keeps the order that the split has and takes the first"`
 	Dedupe       bool                `flag:"dedupe" usage:"leave out pictures that look like one in another split; test comes before validation before train"`
 	DemoPictures int                 `flag:"demo_pictures" usage:"number of pictures to draw for --dataset=demo"`
 	DemoSeed     uint64              `flag:"demo_seed" usage:"seed of the drawn pictures"`

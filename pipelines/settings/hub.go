@@ -81,7 +81,7 @@ func fetch(ctx context.Context, kind hub.Kind, flag, value string, keep func(str
 		return "", Bad(flag, "there is no folder %s, and %v", value, err)
 	}
 	if err != nil {
-		return "", fmt.Errorf("fetch %s %s: %w", flag, value, err)
+		return "", fmt.Errorf("there is no folder %s, and %w", value, err)
 	}
 	return dir, nil
 }
