@@ -374,6 +374,23 @@ def ycck():
     put("pictures/ycck.png", pixels.getvalue())
 
 
+def pages():
+    """Column chunks of many pages, which begin with a dictionary and go on without it.
+
+    This is what becomes of pictures that are larger than a dictionary may be. Rows
+    hold a text for a picture.
+    """
+    rows = [{"bytes": f"picture {i} {'x' * (i * 7 % 50)}".encode(), "path": f"{i}.jpg"} for i in range(120)]
+    captions = [[f"caption {i}"] * (1 + i % 3) for i in range(120)]
+    for version in ("1.0", "2.0"):
+        path = OUT / f"pages/{version}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(
+            pa.table({"image": rows, "caption": captions}), path, row_group_size=50, data_page_size=200, write_batch_size=4,
+            dictionary_pagesize_limit=400, data_page_version=version, compression="snappy",
+        )  # fmt: skip
+
+
 def compact(value):
     """JSON with a line a picture."""
     rows = {key: ",\n".join(json.dumps(row, ensure_ascii=False) for row in some) for key, some in value.items()}
@@ -383,7 +400,7 @@ def compact(value):
 def main():
     datasets.disable_progress_bars()
     shutil.rmtree(OUT, ignore_errors=True)
-    for make in (flickr8k_parquet, flickr8k_columns, flickr30k_list, kaggle, flickr8k_text, karpathy, coco, imagefolder, web, ycck):
+    for make in (flickr8k_parquet, flickr8k_columns, flickr30k_list, kaggle, flickr8k_text, karpathy, coco, imagefolder, web, ycck, pages):
         make()
     put("expected.json", "{\n" + ",\n".join(f"{json.dumps(k)}: {compact(v)}" for k, v in EXPECTED.items()) + "\n}\n")
 

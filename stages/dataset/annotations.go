@@ -3,7 +3,9 @@ package dataset
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/blipflow/blipflow/stages/annotations"
@@ -94,7 +96,7 @@ func coco(s *sourceFile, f *annotations.File, add func(row) error) error {
 			return fmt.Errorf("picture %d: %w", i, err)
 		}
 	}
-	for id := range captions {
+	for _, id := range slices.Sorted(maps.Keys(captions)) {
 		return fmt.Errorf("%w: a caption belongs to picture %s, which the file does not have", annotations.ErrFormat, id)
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -75,7 +74,7 @@ func (f *fetcher) get(ctx context.Context, address string) (data []byte, broken 
 	switch res.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound, http.StatusGone:
-		return nil, false, fmt.Errorf("the server answers %s: %w", res.Status, os.ErrNotExist)
+		return nil, false, absent("the server answers " + res.Status)
 	default:
 		return nil, false, fmt.Errorf("the server answers %s", res.Status)
 	}

@@ -474,13 +474,39 @@ func parquetOf[T any](t testing.TB, rows []T, options ...parquet.WriterOption) s
 	t.Helper()
 	var buf bytes.Buffer
 	w := parquet.NewGenericWriter[T](&buf, options...)
-	if _, err := w.Write(rows); err != nil {
-		t.Fatal(err)
+	for i := range rows { // one at a time: a page ends between writes only
+		if _, err := w.Write(rows[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return buf.String()
+}
+
+// pagesOf counts the pages of a file's first column.
+func pagesOf(t testing.TB, data string) int {
+	t.Helper()
+	file, err := parquet.OpenFile(strings.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, group := range file.RowGroups() {
+		pages := group.ColumnChunks()[0].Pages()
+		for page, err := pages.ReadPage(); err != io.EOF; page, err = pages.ReadPage() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			parquet.Release(page)
+			n++
+		}
+		if err := pages.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
 }
 
 // embedded is a row as the datasets library writes it.
@@ -505,6 +531,9 @@ func TestRowsInAnyOrder(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		data := parquetOf(t, rows, parquet.PageBufferSize(700), parquet.MaxRowsPerRowGroup(60), parquet.DataPageVersion(version),
 			parquet.Compression(&parquet.Zstd))
+		if pages := pagesOf(t, data); pages < 3*(n/60+1) {
+			t.Fatalf("%d pages: this tests nothing", pages)
+		}
 		dir := folder(t, map[string]string{"a.parquet": data})
 		set, err := Load(dir, Options{})
 		if err != nil {
@@ -558,6 +587,40 @@ func TestRowsInAnyOrder(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestPages has column chunks that begin with a dictionary and go on without it.
+func TestPages(t *testing.T) {
+	for _, version := range []string{"1.0", "2.0"} {
+		file := filepath.Join(fixtures, "pages", version+".parquet")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := pagesOf(t, string(data)); n < 10 {
+			t.Fatalf("%d pages: this tests nothing", n)
+		}
+		set, err := Load(file, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(set.Refs) != 120 {
+			t.Fatalf("%d pictures, want 120", len(set.Refs))
+		}
+		s := set.Roots.Sources()
+		for _, i := range slices.Concat(rand.New(rand.NewPCG(3, 4)).Perm(120), []int{119, 0, 1, 2, 118, 117}) {
+			want := fmt.Sprintf("picture %d %s", i, strings.Repeat("x", i*7%50))
+			if got := string(read(t, s, &set.Refs[i])); got != want {
+				t.Errorf("row %d is %q, want %q", i, got, want)
+			}
+			if c := set.Refs[i].Captions; len(c) != 1+i%3 || c[0] != fmt.Sprint("caption ", i) {
+				t.Errorf("row %d has the captions %q", i, c)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -701,8 +764,8 @@ func TestTars(t *testing.T) {
 			}),
 			[]string{"tar:x.tar#c/../d.jpg: [d] tar:x.tar#c/../d.jpg "},
 			[]string{
-				"tar:x.tar#../a.txt refused_path: the member's name leads out of the tar file",
-				"tar:x.tar#/etc/b.txt refused_path: the member's name leads out of the tar file",
+				"tar:x.tar#../a.jpg refused_path: the member's name leads out of the tar file",
+				"tar:x.tar#/etc/b.jpg refused_path: the member's name leads out of the tar file",
 				"tar:x.tar#c/../../d.jpg refused_path: the member's name leads out of the tar file",
 			},
 		},

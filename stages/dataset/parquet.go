@@ -348,7 +348,7 @@ func openRows(path, column string) (r *rowReader, err error) {
 func (r *rowReader) at(row int64) (data []byte, err error) {
 	defer records.RecoverMalformed(&err)
 	if row < 0 || row >= r.starts[len(r.starts)-1] {
-		return nil, fmt.Errorf("there is no row %d: %w", row, os.ErrNotExist)
+		return nil, absent(fmt.Sprintf("there is no row %d", row))
 	}
 	for row < r.row || row >= r.row+int64(len(r.values)) {
 		if err := r.turn(row); err != nil {
@@ -357,7 +357,7 @@ func (r *rowReader) at(row int64) (data []byte, err error) {
 	}
 	v := r.values[row-r.row]
 	if v.IsNull() {
-		return nil, fmt.Errorf("row %d has no picture: %w", row, os.ErrNotExist)
+		return nil, absent(fmt.Sprintf("row %d has no picture", row))
 	}
 	return slices.Clone(v.ByteArray()), nil
 }

@@ -176,6 +176,14 @@ func (s *Sources) openMember(ref *Ref) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
 
+// absent is the error of a picture that is not where it is said to be.
+type absent string
+
+func (a absent) Error() string { return string(a) }
+
+// Is reports that it is an os.ErrNotExist.
+func (a absent) Is(target error) bool { return target == os.ErrNotExist }
+
 // section is a part of a file, which is closed with it. It reads short without an
 // error where the file is.
 type section struct {

@@ -103,7 +103,10 @@ func takeMember(s *sourceFile, h *tar.Header, data io.Reader, offset int64, byKe
 		*all = append(*all, one)
 	}
 	if !filepath.IsLocal(filepath.FromSlash(h.Name)) {
-		one.uri, one.code = innerURI(tarScheme, s.path, h.Name), records.CodeRefusedPath
+		if one.uri == "" || isPicture {
+			one.uri = innerURI(tarScheme, s.path, h.Name)
+		}
+		one.code = records.CodeRefusedPath
 		one.missing = "the member's name leads out of the tar file"
 		return nil
 	}

@@ -85,7 +85,7 @@ func (r *recipe) cook(ctx context.Context, p planned, split string) (o outcome) 
 	o.dropped, err = r.captions(&ref, row)
 	if err == nil {
 		o.look, o.seen, err = r.pixels(row, func() (io.ReadCloser, error) {
-			if p.Copy.Size > 0 {
+			if p.Copy.Lines > 0 {
 				return p.Copy.open(r.work)
 			}
 			return r.sources.Open(ctx, &ref)
@@ -164,7 +164,10 @@ func readPicture(open func() (io.ReadCloser, error), w io.Writer) (hash []byte, 
 	f, err := open()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, &failure{records.CodeMissing, errors.New("the file is not there")}
+		if pe := (*os.PathError)(nil); errors.As(err, &pe) {
+			err = errors.New("the file is not there")
+		}
+		return nil, &failure{records.CodeMissing, err}
 	case err != nil:
 		return nil, unreadable(err)
 	}

@@ -54,7 +54,7 @@ func (h *hashed) spooled() (n int64) {
 	return n
 }
 
-// copied says where a picture's copy is; a Size of 0 means that there is none.
+// copied says where a picture's copy is; 0 Lines mean that there is none.
 type copied struct {
 	// Chunk and Lines name the spool.
 	Chunk int64
