@@ -55,7 +55,7 @@ func resizeAxes(run passes, src *RGB, w, h int, f Filter) *RGB {
 	if h != src.H {
 		down = weigh(&s.down, src.H, h, f)
 	}
-	out := NewRGB(w, h)
+	out := &RGB{W: w, H: h, Pix: newSamples(3 * w * h)}
 	run(s, across, out, down)
 	return out
 }
