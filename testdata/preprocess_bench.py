@@ -5,7 +5,7 @@ in both ways on all cores, one after the other; then compares every row. The cap
 that comes with pycocoevalcap; nothing of them is kept. From the repository's root, with the packages of
 testdata/requirements.txt and Go:
 
-    .venv/bin/python testdata/preprocess_bench.py [--pictures 1000] [--rounds 3] [--folder DIR]
+    .venv/bin/python testdata/preprocess_bench.py [--pictures 3000] [--rounds 3] [--folder DIR]
 """
 
 import argparse
@@ -247,7 +247,7 @@ def report(name, times, pictures, cores):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--pictures", type=int, default=1000)
+    p.add_argument("--pictures", type=int, default=3000)
     p.add_argument("--rounds", type=int, default=3, help="times that each side runs; the medians count")
     p.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     p.add_argument("--folder", type=pathlib.Path, help="where the pictures are, or are drawn if they are not; else in a temporary folder")

@@ -84,6 +84,9 @@ func (s *stepper) picture(ref *dataset.Ref) error {
 	imaging.PerceptualHash(picture)
 	s.lap("look")
 	small := s.processor.Apply(picture)
+	if small != picture {
+		imaging.Recycle(picture.Pix)
+	}
 	s.lap("resize")
 	row := records.Example{
 		ImageID: ref.ImageID, URI: ref.URI, Split: dataset.Train, ContentHash: hex.EncodeToString(sum[:]),
@@ -95,6 +98,7 @@ func (s *stepper) picture(ref *dataset.Ref) error {
 	}
 	s.lap("tokenise")
 	err = s.out.Write(&row)
+	imaging.Recycle(small.Pix)
 	s.lap("parquet")
 	return err
 }

@@ -149,7 +149,10 @@ func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error)
 	}
 	row.Width, row.Height = picture.W, picture.H
 	look, seen = imaging.PerceptualHash(picture)
-	picture = r.processor.Apply(picture)
+	decoded := picture
+	if picture = r.processor.Apply(picture); picture != decoded {
+		imaging.Recycle(decoded.Pix)
+	}
 	row.PixelWidth, row.PixelHeight = picture.W, picture.H
 	if r.format != records.Float32 {
 		row.Pixels = picture.Pix

@@ -152,6 +152,7 @@ func (fn *writeFn) fill(ctx context.Context, w *records.Writer, job *shardJob, r
 		}
 		res.Rows++
 		res.Captions += len(o.row.Captions)
+		defer imaging.Recycle(o.row.Pixels) // the writer keeps nothing of them
 		return w.Write(o.row)
 	})
 }

@@ -113,6 +113,8 @@ const (
 // weights are the contributions of input samples to output samples along one
 // axis.
 type weights struct {
+	in     int // the number of input samples
+	filter Filter
 	// size is the number of weights that each output sample has room for, even;
 	// those beyond its count are 0. most is the largest count.
 	size, most int
@@ -120,6 +122,9 @@ type weights struct {
 	first, count []int32
 	fixed        []int32
 }
+
+// out is the number of output samples.
+func (k *weights) out() int { return len(k.first) }
 
 // of returns the run of output sample i.
 func (k *weights) of(i int) (first int, w []int32) {
@@ -135,7 +140,7 @@ func newWeights(in, out int, f Filter) *weights {
 	stretch := max(scale, 1)
 	support *= stretch
 	inverse := 1 / stretch
-	k := &weights{size: int(math.Ceil(support))*2 + 2}
+	k := &weights{in: in, filter: f, size: int(math.Ceil(support))*2 + 2}
 	k.first, k.count = make([]int32, out), make([]int32, out)
 	k.fixed = make([]int32, out*k.size)
 	row := make([]float64, k.size)

@@ -118,7 +118,8 @@ func decodeTurbo(data []byte, h *jpegHeader, sense cmykSense) (*RGB, error) {
 		format, samples = turboCMYK, 4
 	}
 	pixels := func(data []byte) ([]uint8, error) {
-		pix := make([]uint8, h.width*h.height*samples)
+		pix := newSamples(h.width * h.height * samples)
+		clear(pix) // the library may leave some of damaged data unwritten
 		return pix, lib.decode(data, pix, h.width, h.height, samples, format)
 	}
 	var pix []uint8

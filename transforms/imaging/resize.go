@@ -49,13 +49,13 @@ func resizeAxes(run passes, src *RGB, w, h int, f Filter) *RGB {
 	defer scratchPool.Put(s)
 	across := &horizontal{src: src, w: w}
 	if w != src.W {
-		across.k = newWeights(src.W, w, f)
+		across.k = weigh(&s.across, src.W, w, f)
 	}
 	var down *weights
 	if h != src.H {
-		down = newWeights(src.H, h, f)
+		down = weigh(&s.down, src.H, h, f)
 	}
-	out := NewRGB(w, h)
+	out := &RGB{W: w, H: h, Pix: newSamples(3 * w * h)}
 	run(s, across, out, down)
 	return out
 }
@@ -113,7 +113,18 @@ type scratch struct {
 	ring   []uint64    // rows after the horizontal pass, as lanes
 	sums   []uint64    // an output row
 	bytes  []uint8     // rows after the horizontal pass
-	padded []uint8     // an input row and bytes behind it
+	padded []uint8     // input rows and bytes behind them
+	last   []uint8     // the end of an output row
+
+	across, down *weights // those of the last picture: the next often has its size
+}
+
+// weigh returns the weights that take in samples to out samples, which are kept.
+func weigh(kept **weights, in, out int, f Filter) *weights {
+	if k := *kept; k == nil || k.in != in || k.out() != out || k.filter != f {
+		*kept = newWeights(in, out, f)
+	}
+	return *kept
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}

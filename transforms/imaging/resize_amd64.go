@@ -19,10 +19,14 @@ const block = 32
 //go:noescape
 func weighRows(dst, src *uint8, stride, n int, k *int32, count int)
 
-// weighColumns makes n pixels at dst of the row at src, and n at dst+dstStride of
-// that at src+srcStride. Pixel i weighs twice as many pixels as pairs says, from
-// first[i] on, with the weights at k[i*size]. It reads two bytes behind the last
-// of them, and writes one behind the last pixel.
+// together is how many rows weighColumns makes at a time.
+const together = 4
+
+// weighColumns makes n pixels of each of four rows, which lie dstStride bytes
+// apart from dst on, of rows that lie srcStride bytes apart from src on. Pixel i
+// weighs twice as many pixels as pairs says, from first[i] on, with the weights at
+// k[i*size]. It reads two bytes behind the last of them, and writes one behind the
+// last pixel.
 //
 //go:noescape
 func weighColumns(dst, src *uint8, dstStride, srcStride, n int, first, k *int32, size, pairs int)
@@ -34,18 +38,19 @@ func inVectors(s *scratch, across *horizontal, out *RGB, down *weights) {
 	samples := 3 * out.W
 	stride := (samples + block) &^ (block - 1) // one byte more than samples at least
 	if down == nil {
-		rows := grow(&s.bytes, 2*stride)
-		for y := 0; y < out.H; y += 2 {
+		rows := grow(&s.bytes, together*stride)
+		for y := 0; y < out.H; y += together {
 			across.vectorRows(s, rows, y)
-			copy(out.row(y), rows)
-			copy(out.row(min(y+1, out.H-1)), rows[stride:])
+			for i := range min(together, out.H-y) {
+				copy(out.row(y+i), rows[i*stride:])
+			}
 		}
 		return
 	}
 	const spare = 64 // rows that are made before the window is moved
 	rows := down.most + spare
-	window := grow(&s.bytes, (rows+2)*stride)
-	last := window[(rows+1)*stride:]
+	window := grow(&s.bytes, (rows+together)*stride)
+	last := grow(&s.last, block)
 	full := samples &^ (block - 1)
 	top, next := 0, 0 // the picture's rows that are in the window
 	for y := range out.H {
@@ -56,9 +61,9 @@ func inVectors(s *scratch, across *horizontal, out *RGB, down *weights) {
 			}
 			top = first
 		}
-		for next = max(next, first); next < first+len(k); next += 2 {
+		for next = max(next, first); next < first+len(k); next += together {
 			at := (next - top) * stride
-			across.vectorRows(s, window[at:at+2*stride], next)
+			across.vectorRows(s, window[at:at+together*stride], next)
 		}
 		from, to := window[(first-top)*stride:], out.row(y)
 		if full > 0 {
@@ -66,29 +71,32 @@ func inVectors(s *scratch, across *horizontal, out *RGB, down *weights) {
 		}
 		if full < samples {
 			weighRows(&last[0], &from[full], stride, block, &k[0], len(k))
-			copy(to[full:], last[:block])
+			copy(to[full:], last)
 		}
 	}
 }
 
-// vectorRows makes rows y and y+1 at the new width, each in half of dst, which is
-// a byte longer than the row at least. Behind the last row comes a copy of it.
+// vectorRows makes four rows at the new width, from row y on, each in a quarter of
+// dst, which is a byte longer than the row at least. Behind the picture's last row
+// come copies of it.
 func (p *horizontal) vectorRows(s *scratch, dst []uint8, y int) {
-	stride := len(dst) / 2
-	y1 := min(y+1, p.src.H-1)
+	stride := len(dst) / together
 	if p.k == nil {
-		copy(dst, p.src.row(y))
-		copy(dst[stride:], p.src.row(y1))
+		for i := range together {
+			copy(dst[i*stride:], p.src.row(min(y+i, p.src.H-1)))
+		}
 		return
 	}
 	pairs := (p.k.most + 1) / 2
 	row := 3 * p.src.W
-	from, step := p.src.Pix[row*y:], row*(y1-y)
-	if need := step + 3*(int(p.k.first[p.w-1])+2*pairs) + 2; need > len(from) {
-		// Behind the picture's end stands what has no weight.
-		padded := grow(&s.padded, need)
-		copy(padded, from)
-		from = padded
+	from := p.src.Pix[row*y:]
+	need := (together-1)*row + 3*(int(p.k.first[p.w-1])+2*pairs) + 2
+	if need > len(from) {
+		// What stands behind the last row's end has no weight.
+		from = grow(&s.padded, max(need, together*row))
+		for i := range together {
+			copy(from[i*row:], p.src.row(min(y+i, p.src.H-1)))
+		}
 	}
-	weighColumns(&dst[0], &from[0], stride, step, p.w, &p.k.first[0], &p.k.fixed[0], p.k.size, pairs)
+	weighColumns(&dst[0], &from[0], stride, row, p.w, &p.k.first[0], &p.k.fixed[0], p.k.size, pairs)
 }
