@@ -242,5 +242,6 @@ func appearance(data []byte, o imaging.DecodeOptions) (look uint64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
+	defer imaging.Recycle(picture.Pix)
 	return imaging.PerceptualHash(picture)
 }

@@ -150,7 +150,7 @@ func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error)
 	row.Width, row.Height = picture.W, picture.H
 	look, seen = imaging.PerceptualHash(picture)
 	decoded := picture
-	if picture = r.processor.Apply(picture); picture != decoded {
+	if picture = r.processor.Apply(picture); &picture.Pix[0] != &decoded.Pix[0] {
 		imaging.Recycle(decoded.Pix)
 	}
 	row.PixelWidth, row.PixelHeight = picture.W, picture.H
