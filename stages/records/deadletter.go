@@ -102,11 +102,12 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 			err = errors.Join(fmt.Errorf("write %s: %w", path, err), f.Close(), os.Remove(f.Name()))
 		}
 	}()
-	buf := bufio.NewWriterSize(f, 1<<20)
+	early := &earlySync{file: f, step: syncStep}
+	buf := bufio.NewWriterSize(early, 1<<20)
 	if err := write(buf); err != nil {
 		return err
 	}
-	if err := errors.Join(buf.Flush(), f.Chmod(0o644), f.Sync()); err != nil {
+	if err := errors.Join(buf.Flush(), f.Chmod(0o644), early.finish()); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
