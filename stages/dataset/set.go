@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/url"
@@ -351,11 +352,26 @@ func (b *builder) finish(o Options) (*Set, error) {
 	}
 	forgetOnlySplit(b.refs)
 	set := &Set{Roots: b.roots, Refs: limit(b.refs, o.Limit, o.ShuffleSeed), Rejected: b.dead}
-	if err := json.NewEncoder(b.sum).Encode([]any{set.Refs, b.dead}); err != nil {
+	if err := encodeEach(b.sum, set.Refs); err != nil {
+		return nil, err
+	}
+	if err := encodeEach(b.sum, b.dead); err != nil {
 		return nil, err
 	}
 	set.Identity = hex.EncodeToString(b.sum.Sum(nil))
 	return set, nil
+}
+
+// encodeEach writes a JSON object a line, so that a large data set is never in
+// memory as text.
+func encodeEach[T any](w io.Writer, all []T) error {
+	enc := json.NewEncoder(w)
+	for i := range all {
+		if err := enc.Encode(&all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forgetOnlySplit takes a data set of which all is called train, as the hub calls
