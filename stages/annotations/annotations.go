@@ -5,6 +5,7 @@ package annotations
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -84,4 +85,17 @@ func (f *File) Karpathy() bool {
 		}
 	}
 	return false
+}
+
+// CheckCOCO reports what keeps a file that is not Karpathy's from being COCO's.
+func (f *File) CheckCOCO() error {
+	if len(f.Captions) == 0 {
+		return fmt.Errorf("%w: neither COCO's annotations nor sentences in Karpathy's data set", ErrFormat)
+	}
+	for i, c := range f.Captions {
+		if c.ImageID == "" || c.Text == nil {
+			return fmt.Errorf("%w: annotation %d lacks its image_id or caption", ErrFormat, i)
+		}
+	}
+	return nil
 }

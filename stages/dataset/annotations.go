@@ -37,8 +37,9 @@ func readJSON(s *sourceFile, add func(row) error) error {
 		return err
 	case f.Karpathy():
 		return karpathy(s, f.Images, add)
-	case len(f.Captions) == 0:
-		return fmt.Errorf("%w: neither COCO's annotations nor sentences in Karpathy's data set", annotations.ErrFormat)
+	}
+	if err := f.CheckCOCO(); err != nil {
+		return err
 	}
 	return coco(s, f, add)
 }
@@ -70,10 +71,7 @@ func karpathy(s *sourceFile, images []annotations.Image, add func(row) error) er
 // file is named after: captions_train2014.json describes train2014.
 func coco(s *sourceFile, f *annotations.File, add func(row) error) error {
 	captions := map[annotations.ID][]string{}
-	for i, c := range f.Captions {
-		if c.ImageID == "" || c.Text == nil {
-			return fmt.Errorf("%w: annotation %d lacks its image_id or caption", annotations.ErrFormat, i)
-		}
+	for _, c := range f.Captions {
 		captions[c.ImageID] = append(captions[c.ImageID], *c.Text)
 	}
 	subset := strings.TrimSuffix(strings.TrimPrefix(path.Base(s.path), "captions_"), path.Ext(s.path))

@@ -44,17 +44,18 @@ func ParseReferences(r io.Reader, split string) ([]Reference, error) {
 		return nil, err
 	case f.Karpathy():
 		return karpathy(f.Images, split)
-	case len(f.Captions) == 0:
-		return nil, fmt.Errorf("%w: neither COCO's annotations nor sentences in Karpathy's data set", ErrFormat)
-	case split != "":
+	case split != "" && len(f.Captions) > 0:
 		return nil, fmt.Errorf("%w: COCO's annotations have no splits; leave it out", ErrSplit)
 	}
-	return coco(f)
+	if err := f.CheckCOCO(); err != nil {
+		return nil, err
+	}
+	return coco(f), nil
 }
 
 // coco gathers annotations by picture, in the order of the pictures. Pictures
 // without any are left out.
-func coco(f *annotations.File) ([]Reference, error) {
+func coco(f *annotations.File) []Reference {
 	at := make(map[annotations.ID]int, len(f.Images))
 	refs := make([]Reference, 0, len(f.Images))
 	place := func(x annotations.ID, name string) int {
@@ -71,14 +72,11 @@ func coco(f *annotations.File) ([]Reference, error) {
 			place(m.ID, m.FileName)
 		}
 	}
-	for i, a := range f.Captions {
-		if a.ImageID == "" || a.Text == nil {
-			return nil, fmt.Errorf("%w: annotation %d lacks its image_id or caption", ErrFormat, i)
-		}
+	for _, a := range f.Captions {
 		n := place(a.ImageID, "")
 		refs[n].Captions = append(refs[n].Captions, *a.Text)
 	}
-	return slices.DeleteFunc(refs, func(r Reference) bool { return len(r.Captions) == 0 }), nil
+	return slices.DeleteFunc(refs, func(r Reference) bool { return len(r.Captions) == 0 })
 }
 
 // without is names less the empty ones.
