@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -47,24 +46,6 @@ func parent(name string) string {
 		return dir
 	}
 	return ""
-}
-
-// rows opens the file and gives its rows to add. First is what the data set's
-// other files have. Errors name the file.
-func (s source) rows(root string, first map[rowKey]string, add func(row) error) error {
-	f, err := os.Open(filepath.Join(root, filepath.FromSlash(s.path)))
-	if err != nil {
-		return err
-	}
-	defer f.Close() // only read
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if err := s.read(&sourceFile{f, root, s.path, info.Size(), first}, add); err != nil {
-		return fmt.Errorf("%s: %w", s.path, err)
-	}
-	return nil
 }
 
 // readers read files of metadata, by their names' ends.
@@ -248,58 +229,53 @@ func rowFiles(root string) ([]source, error) {
 	return sourcesOf(found), nil
 }
 
+// sidecar is a picture and the text file beside it, named as the picture but for
+// the extension; text is empty where there is none.
+type sidecar struct{ picture, text string }
+
 // sidecars finds pictures with a text file beside them.
 func sidecars(root string) ([]source, error) {
-	errFound := errors.New("found")
-	err := eachSidecar(root, func(_, text string) error {
-		if text == "" {
-			return nil
-		}
-		return errFound
-	})
-	if errors.Is(err, errFound) {
-		return []source{{path: ".", read: func(_ *sourceFile, add func(row) error) error { return readSidecars(root, add) }}}, nil
-	}
-	return nil, err
-}
-
-// eachSidecar goes through the pictures below root that have a text file beside
-// them, named as the picture but for the extension.
-func eachSidecar(root string, do func(picture, text string) error) error {
 	inputs, err := listFolder(root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	slices.SortFunc(inputs, func(a, b Input) int { return strings.Compare(a.Key, b.Key) })
-	for _, in := range inputs {
+	slices.SortFunc(inputs, byKey)
+	all := make([]sidecar, len(inputs))
+	some := false
+	for i, in := range inputs {
 		picture, err := DecodeName(in.Key)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		all[i].picture = picture
 		text := strings.TrimSuffix(picture, path.Ext(picture)) + ".txt"
-		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(text))); err != nil || !info.Mode().IsRegular() {
-			text = ""
-		}
-		if err := do(picture, text); err != nil {
-			return err
+		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(text))); err == nil && info.Mode().IsRegular() {
+			all[i].text, some = text, true
 		}
 	}
-	return nil
+	if !some {
+		return nil, nil
+	}
+	read := func(s *sourceFile, add func(row) error) error { return readSidecars(s.root, all, add) }
+	return []source{{path: ".", read: read}}, nil
 }
 
 // readSidecars reads a caption a line.
-func readSidecars(root string, add func(row) error) error {
-	return eachSidecar(root, func(picture, text string) error {
-		r := row{name: picture}
-		if text != "" {
-			captions, err := readText(filepath.Join(root, filepath.FromSlash(text)))
+func readSidecars(root string, all []sidecar, add func(row) error) error {
+	for _, one := range all {
+		r := row{name: one.picture}
+		if one.text != "" {
+			captions, err := readText(filepath.Join(root, filepath.FromSlash(one.text)))
 			if err != nil {
 				return err
 			}
 			r.captions = captions
 		}
-		return add(r)
-	})
+		if err := add(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readText reads a small file's lines as captions; blank lines are none.

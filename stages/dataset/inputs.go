@@ -45,9 +45,11 @@ func List(input string) ([]Input, error) {
 	if len(inputs) == 0 {
 		return nil, fmt.Errorf("input %s: %w", input, ErrNoPictures)
 	}
-	slices.SortFunc(inputs, func(a, b Input) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(inputs, byKey)
 	return slices.CompactFunc(inputs, func(a, b Input) bool { return a.Key == b.Key }), nil
 }
+
+func byKey(a, b Input) int { return strings.Compare(a.Key, b.Key) }
 
 func list(input string) ([]Input, error) {
 	info, err := os.Stat(input)

@@ -263,11 +263,8 @@ func readShard(s *sourceFile, add func(row) error) (err error) {
 	if have := in.Meta().PixelFormat; have != records.Uint8 {
 		return fmt.Errorf("its pixels are %s, normalised for one model: only %s ones can be read as pictures", have, records.Uint8)
 	}
-	for n := int64(0); ; n++ {
-		e, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+	n := int64(0)
+	for e, err := range in.All() {
 		if err != nil {
 			return err
 		}
@@ -280,7 +277,9 @@ func readShard(s *sourceFile, add func(row) error) (err error) {
 		if err != nil {
 			return fmt.Errorf("row %d: %w", n, err)
 		}
+		n++
 	}
+	return nil
 }
 
 // bitmap makes a BMP file of RGB pixels.

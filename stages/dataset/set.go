@@ -125,29 +125,23 @@ func Load(dir string, o Options) (*Set, error) {
 	} else {
 		root = filepath.Dir(root)
 		if sources = []source{sourceOf(name)}; sources[0].read == nil {
-			err = fmt.Errorf("neither a folder nor a file of metadata, Parquet or tar")
+			err = errors.New("neither a folder nor a file of metadata, Parquet or tar")
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", dir, err)
 	}
-	b := builder{roots: Roots{Pictures: root, Files: root}, folders: map[string][]string{}, byURI: map[string]int{}, byID: map[string]string{}, sum: sha256.New()}
+	b := builder{
+		roots: Roots{Pictures: root, Files: root}, folders: map[string][]string{}, first: map[rowKey]string{},
+		byURI: map[string]int{}, byID: map[string]string{}, sum: sha256.New(),
+	}
 	if o.ImageRoot != "" {
 		if b.roots.Pictures, err = filepath.Abs(o.ImageRoot); err != nil {
 			return nil, fmt.Errorf("data set %s: %w", dir, err)
 		}
 	}
-	first := map[rowKey]string{}
 	for _, s := range sources {
-		b.split = splitOfFile(s.path)
-		err := s.rows(root, first, b.add)
-		if err != nil && !errors.Is(err, ErrNoCaptions) {
-			err = fmt.Errorf("%w: %w", ErrMetadata, err)
-		}
-		if err == nil {
-			err = b.note(root, s.path)
-		}
-		if err != nil {
+		if err := b.read(s); err != nil {
 			return nil, fmt.Errorf("data set %s: %w", dir, err)
 		}
 	}
@@ -200,19 +194,35 @@ type builder struct {
 	split   string // that of the file being read, where rows have none
 	refs    []Ref
 	dead    []records.DeadLetter
-	folders map[string][]string
-	byURI   map[string]int    // place in refs, or -1 for a rejected picture
-	byID    map[string]string // image_id to URI
+	folders map[string][]string // pictureFolders, by folder
+	first   map[rowKey]string   // see sourceFile
+	byURI   map[string]int      // place in refs, or -1 for a rejected picture
+	byID    map[string]string   // image_id to URI
 	sum     hash.Hash
 }
 
-// note makes a file part of the data set's identity.
-func (b *builder) note(root, name string) error {
-	info, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
-	if err != nil || info.IsDir() {
-		return err
+// read takes the rows of a file and makes it part of the data set's identity.
+// Errors name the file.
+func (b *builder) read(s source) error {
+	f, err := os.Open(filepath.Join(b.roots.Files, filepath.FromSlash(s.path)))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMetadata, err)
 	}
-	fmt.Fprintf(b.sum, "file %q %d\n", name, info.Size())
+	defer f.Close() // only read
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMetadata, err)
+	}
+	b.split = splitOfFile(s.path)
+	err = s.read(&sourceFile{f, b.roots.Files, s.path, info.Size(), b.first}, b.add)
+	switch {
+	case errors.Is(err, ErrNoCaptions):
+		return fmt.Errorf("%s: %w", s.path, err)
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", ErrMetadata, s.path, err)
+	case !info.IsDir():
+		fmt.Fprintf(b.sum, "file %q %d\n", s.path, info.Size())
+	}
 	return nil
 }
 

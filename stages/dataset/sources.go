@@ -54,15 +54,20 @@ func (r Roots) Sources() *Sources { return &Sources{roots: r, http: newFetcher()
 func (s *Sources) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	if s.rows != nil {
-		errs = append(errs, s.rows.Close())
+	return errors.Join(closeHeld(&s.rows), closeHeld(&s.tar))
+}
+
+// closeHeld closes what is held, if anything is.
+func closeHeld[T interface {
+	comparable
+	io.Closer
+}](held *T) error {
+	var none, old T
+	old, *held = *held, none
+	if old == none {
+		return nil
 	}
-	if s.tar != nil {
-		errs = append(errs, s.tar.Close())
-	}
-	s.rows, s.tar = nil, nil
-	return errors.Join(errs...)
+	return old.Close()
 }
 
 // Fetched reports whether the picture comes over a network.
@@ -122,12 +127,8 @@ func (s *Sources) openRow(ref *Ref) (io.ReadCloser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rows == nil || s.rows.path != file || s.rows.column != ref.Place.Column {
-		if s.rows != nil {
-			err := s.rows.Close()
-			s.rows = nil
-			if err != nil {
-				return nil, err
-			}
+		if err := closeHeld(&s.rows); err != nil {
+			return nil, err
 		}
 		if s.rows, err = openRows(file, ref.Place.Column); err != nil {
 			return nil, err
@@ -158,12 +159,8 @@ func (s *Sources) openMember(ref *Ref) (io.ReadCloser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tar == nil || s.tar.path != file || s.tar.offset > ref.Place.Offset {
-		if s.tar != nil {
-			err := s.tar.Close()
-			s.tar = nil
-			if err != nil {
-				return nil, err
-			}
+		if err := closeHeld(&s.tar); err != nil {
+			return nil, err
 		}
 		if s.tar, err = openMembers(file); err != nil {
 			return nil, err
