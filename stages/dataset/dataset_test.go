@@ -120,6 +120,17 @@ func TestLoad(t *testing.T) {
 			},
 		},
 		{
+			name: "the folder of an odd name is a split",
+			files: map[string]string{
+				"metadata.jsonl":   "{\"file_name\":\"file:test/caf%E9.jpg\",\"text\":\"1\"}\n{\"file_name\":\"train/a.jpg\",\"text\":\"2\"}",
+				"test/caf\xe9.jpg": "1", "train/a.jpg": "2",
+			},
+			want: []Ref{
+				{ImageID: "file:test/caf%E9.jpg", URI: "file:test/caf%E9.jpg", Captions: []string{"1"}, Split: Test},
+				{ImageID: "train/a.jpg", URI: "train/a.jpg", Captions: []string{"2"}, Split: Train, Index: 1},
+			},
+		},
+		{
 			name: "missing and escaping pictures",
 			files: map[string]string{
 				"metadata.jsonl": `{"file_name":"../secret.jpg","text":"1"}

@@ -269,7 +269,8 @@ func (b *builder) add(r row) error {
 	}
 	if info != nil {
 		if ref.Split == "" {
-			ref.Split = splitOfPath(uri)
+			plain, _ := DecodeName(uri) // which EncodeName wrote
+			ref.Split = splitOfPath(plain)
 		}
 		fmt.Fprintf(b.sum, "%q %d %d\n", uri, info.Size(), info.ModTime().UnixNano())
 	}
