@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/blipflow/blipflow/stages/records"
 )
 
 // Place is where in its file a picture is.
@@ -150,11 +152,7 @@ func (s *Sources) openMember(ref *Ref) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if !inCompressed(ref.URI) {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		return section{io.NewSectionReader(f, ref.Place.Offset, ref.Place.Size), f}, nil
+		return records.OpenSection(file, ref.Place.Offset, ref.Place.Size)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,10 +178,3 @@ func (a absent) Error() string { return string(a) }
 
 // Is reports that it is an os.ErrNotExist.
 func (a absent) Is(target error) bool { return target == os.ErrNotExist }
-
-// section is a part of a file, which is closed with it. It reads short without an
-// error where the file is.
-type section struct {
-	*io.SectionReader
-	io.Closer
-}

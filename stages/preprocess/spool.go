@@ -65,12 +65,5 @@ type copied struct {
 
 // open reads the copy.
 func (c copied) open(work string) (io.ReadCloser, error) {
-	f, err := os.Open(spool{work, chunk{Offset: c.Chunk, Lines: c.Lines}}.data())
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, c.At, c.Size), f}, nil
+	return records.OpenSection(spool{work, chunk{Offset: c.Chunk, Lines: c.Lines}}.data(), c.At, c.Size)
 }
