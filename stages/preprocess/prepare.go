@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gofrs/flock"
+
 	"github.com/blipflow/blipflow/stages/dataset"
 	"github.com/blipflow/blipflow/stages/records"
 )
@@ -31,7 +33,7 @@ type Job struct {
 	work         string
 	rows         int // most rows of a shard
 	complete     *Manifest
-	lock         *lock
+	lock         *flock.Flock
 }
 
 // ErrBusy is returned by Prepare while another run writes to the same folder.
@@ -128,7 +130,7 @@ func (j *Job) listing() string { return filepath.Join(j.work, listingName) }
 func (j *Job) Complete() *Manifest { return j.complete }
 
 // Close lets go of the output folder. It keeps what is finished.
-func (j *Job) Close() error { return j.lock.release() }
+func (j *Job) Close() error { return j.lock.Close() }
 
 // meta is what all shards of the job have in their metadata.
 func (j *Job) meta() (records.Meta, error) {
