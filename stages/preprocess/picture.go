@@ -89,7 +89,7 @@ func (r *recipe) cook(ctx context.Context, p planned, split string) (o outcome) 
 				return p.Copy.open(r.work)
 			}
 			return r.sources.Open(ctx, &ref)
-		}, p.Hash)
+		}, &p)
 	}
 	if err != nil {
 		l := deadLetter(ref.URI, err)
@@ -131,8 +131,8 @@ func (r *recipe) captions(p *dataset.Ref, row *records.Example) ([]records.DeadL
 }
 
 // pixels reads, decodes and resizes the picture, and returns its perceptual hash
-// if it has one.
-func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error), want []byte) (look uint64, seen bool, err error) {
+// if it has one, which may be known from before.
+func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error), p *planned) (look uint64, seen bool, err error) {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
@@ -140,7 +140,7 @@ func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error)
 	if err != nil {
 		return 0, false, err
 	}
-	if !bytes.Equal(hash, want) {
+	if !bytes.Equal(hash, p.Hash) {
 		return 0, false, &failure{records.CodeChanged, errors.New("the file changed while the run went on")}
 	}
 	picture, _, err := imaging.Decode(buf.Bytes(), r.decode)
@@ -148,7 +148,9 @@ func (r *recipe) pixels(row *records.Example, open func() (io.ReadCloser, error)
 		return 0, false, err
 	}
 	row.Width, row.Height = picture.W, picture.H
-	look, seen = imaging.PerceptualHash(picture)
+	if look, seen = p.Look, p.Seen; !seen {
+		look, seen = imaging.PerceptualHash(picture)
+	}
 	decoded := picture
 	if picture = r.processor.Apply(picture); &picture.Pix[0] != &decoded.Pix[0] {
 		imaging.Recycle(decoded.Pix)
