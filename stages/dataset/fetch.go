@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/hashicorp/go-cleanhttp"
 	"github.com/hashicorp/go-retryablehttp"
 )
 
@@ -21,6 +22,9 @@ type fetcher struct {
 	longestWait time.Duration
 }
 
+// connections are kept for the next picture of any fetcher.
+var connections = cleanhttp.DefaultPooledTransport()
+
 // fetchTimeout is the longest that one try may take.
 const fetchTimeout = time.Minute
 
@@ -30,7 +34,7 @@ func newFetcher() *fetcher {
 	c.Logger = nil
 	c.RetryMax = 4
 	c.RetryWaitMin, c.RetryWaitMax = 250*time.Millisecond, 10*time.Second
-	c.HTTPClient.Timeout = fetchTimeout
+	c.HTTPClient = &http.Client{Transport: connections, Timeout: fetchTimeout}
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler // the last answer says why
 	c.Backoff = func(least, most time.Duration, n int, res *http.Response) time.Duration {
 		return min(max(0, retryablehttp.DefaultBackoff(least, most, n, res)), f.longestWait)
