@@ -2,6 +2,7 @@ package torch
 
 import (
 	lib "github.com/sugarme/gotch/libtch"
+	"github.com/sugarme/gotch/ts"
 )
 
 // Gradient says whether a tensor collects one.
@@ -23,6 +24,14 @@ func (t *Tensor) RequireGrad(g Gradient) {
 	t.inPlace("requires grad", func(again *lib.Ctensor, self lib.Ctensor) { lib.AtgRequiresGrad_(again, self, on) })
 }
 
+// RequiresGrad tells whether the backward pass goes through t: it collects a
+// gradient or was made, with a graph, of a tensor that does.
+func (t *Tensor) RequiresGrad() bool {
+	on, err := t.c.RequiresGrad()
+	check("requires grad", err)
+	return on
+}
+
 // Backward adds the gradients of the scalar t to all tensors that require one.
 func (t *Tensor) Backward() { check("backward", t.c.Backward()) }
 
@@ -39,14 +48,12 @@ func (t *Tensor) Grad() *Tensor {
 	return g
 }
 
-// ZeroGrad sets the collected gradient to 0.
-func (t *Tensor) ZeroGrad() {
-	t.dev.Without(func() {
-		Tidy(t.dev, func() *Tensor {
-			if g := t.Grad(); g != nil {
-				g.Zero_()
-			}
-			return nil
-		})
-	})
+// BackwardWith is Backward from a tensor of any shape, given the gradient that
+// reaches it. It frees the graph behind t.
+func (t *Tensor) BackwardWith(gradient *Tensor) {
+	check("backward", ts.BackwardWith([]*ts.Tensor{t.c}, []*ts.Tensor{gradient.c}, false))
 }
+
+// ZeroGrad forgets the collected gradient and frees its memory: Grad is nil
+// until the next backward pass (torch's zero_grad, set_to_none=True).
+func (t *Tensor) ZeroGrad() { check("zero grad", ts.ForgetGrad(t.c)) }

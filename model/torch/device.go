@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,8 +32,9 @@ type Device struct {
 	jobs chan job
 
 	// Only the device's own thread reads or writes these.
-	scopes []*scope
-	mode   Mode
+	scopes   []*scope
+	mode     Mode
+	recorded bool // whether operations record a graph
 }
 
 type job struct {
@@ -60,6 +62,11 @@ func Open(name string) (*Device, error) {
 	defer devicesMu.Unlock()
 	if d, ok := devices[name]; ok {
 		return d, nil
+	}
+	if len(devices) == 0 {
+		if err := ts.Pool(); err != nil {
+			return nil, fmt.Errorf("open device %s: %w", name, err)
+		}
 	}
 	d := &Device{name: name, kind: kind, jobs: make(chan job)}
 	go d.serve()
@@ -146,9 +153,11 @@ func (d *Device) guarded(mode Mode, fn func() error) (err error) {
 	return fn()
 }
 
-func (d *Device) setMode(m Mode) {
-	d.mode = m
-	ts.SetGradEnabled(m == Training)
+func (d *Device) setMode(m Mode) { d.set(m, m == Training) }
+
+func (d *Device) set(m Mode, recorded bool) {
+	d.mode, d.recorded = m, recorded
+	ts.SetGradEnabled(recorded)
 }
 
 // Trains tells whether the current Run is of Mode Training and no Without is
@@ -158,9 +167,18 @@ func (d *Device) Trains() bool { return d.mode == Training }
 // Without runs fn with no graph recorded, inside a Training run: for the steps
 // of an optimiser and for validation.
 func (d *Device) Without(fn func()) {
-	before := d.mode
+	mode, recorded := d.mode, d.recorded
 	d.setMode(Inference)
-	defer d.setMode(before)
+	defer d.set(mode, recorded)
+	fn()
+}
+
+// Unrecorded runs fn with no graph recorded but as training otherwise, with its
+// dropout: for what is frozen, and for what will be computed again.
+func (d *Device) Unrecorded(fn func()) {
+	recorded := d.recorded
+	d.set(d.mode, false)
+	defer d.set(d.mode, recorded)
 	fn()
 }
 
@@ -184,5 +202,9 @@ func (e *opError) Is(target error) bool {
 		return false
 	}
 	s := strings.ToLower(e.err.Error())
-	return strings.Contains(s, "out of memory") || strings.Contains(s, "can't allocate memory")
+	return slices.ContainsFunc(lacks, func(l string) bool { return strings.Contains(s, l) })
 }
+
+// lacks are the words for a lack of memory of CUDA's allocator, of the CPU's,
+// of C++, of the system and of oneDNN.
+var lacks = []string{"out of memory", "can't allocate memory", "bad_alloc", "cannot allocate memory", "out_of_memory"}

@@ -106,6 +106,14 @@ func (t *Tensor) Linear(weight, bias *Tensor) *Tensor {
 	return t.do(fmt.Sprintf("linear of %v by %v", t.Shape(), weight.Shape()), c, err)
 }
 
+// LinearAgain is Linear for its backward pass alone, where the result is known
+// already: its values are 0, its gradients those of Linear. Autocast does not
+// see it.
+func (t *Tensor) LinearAgain(weight, bias *Tensor) *Tensor {
+	c, err := ts.LinearAgain(t.c, weight.c, opt(bias))
+	return t.do(fmt.Sprintf("linear of %v by %v", t.Shape(), weight.Shape()), c, err)
+}
+
 // Conv2d is the convolution of t [B C H W] with weight [O C K K] at a stride.
 func (t *Tensor) Conv2d(weight, bias *Tensor, stride int64) *Tensor {
 	c, err := ts.Conv2d(t.c, weight.c, opt(bias), []int64{stride, stride}, []int64{0, 0}, []int64{1, 1}, 1)
@@ -224,6 +232,17 @@ func (t *Tensor) Select(dim, i int64) *Tensor {
 func (t *Tensor) Narrow(dim, start, length int64) *Tensor {
 	c, err := t.c.Narrow(dim, start, length, false)
 	return t.do("narrow", c, err)
+}
+
+// Chunk cuts a dimension into n equal parts, as views.
+func (t *Tensor) Chunk(n, dim int64) []*Tensor {
+	list, err := t.c.Chunk(n, dim)
+	check("chunk", err)
+	parts := make([]*Tensor, len(list))
+	for i, c := range list {
+		parts[i] = t.do("chunk", c, nil)
+	}
+	return parts
 }
 
 // Expand repeats dimensions of size 1 without copying.

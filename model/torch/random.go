@@ -20,6 +20,33 @@ func Seed(seed int64) error {
 	return nil
 }
 
+// RandomState is the state of a device's default generator: Dropout and the
+// operations that draw go on from it.
+type RandomState []byte
+
+// RandomState reads the generator, inside a Run.
+func (d *Device) RandomState() RandomState {
+	var state RandomState
+	Tidy(d, func() *Tensor {
+		c, err := ts.GeneratorState(d.kind)
+		state = d.wrap("random state", c, err).Bytes()
+		return nil
+	})
+	return state
+}
+
+// SetRandomState sets what RandomState of a device of the same kind gave,
+// inside a Run.
+func (d *Device) SetRandomState(s RandomState) {
+	Tidy(d, func() *Tensor {
+		// Generators take their state from the host, whatever their device.
+		c, err := ts.OfElements(s, []int64{int64(len(s))}, Uint8)
+		state := d.wrap("random state", c, err)
+		check("set random state", ts.SetGeneratorState(d.kind, state.c))
+		return nil
+	})
+}
+
 // SetThreads sets how many threads one operation on the CPU may use.
 func SetThreads(n int) error {
 	if err := ts.SetNumThreads(n); err != nil {

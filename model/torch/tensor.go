@@ -257,3 +257,6 @@ func (t *Tensor) copyOut(dst []byte, dtype DType) {
 		panic(&opError{op: "copy out", err: trimTrace(err)})
 	}
 }
+
+// Size is how many bytes the elements take.
+func (t *Tensor) Size() int64 { return elements(t.Shape()) * int64(t.DType().Size()) }

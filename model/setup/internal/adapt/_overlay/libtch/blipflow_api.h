@@ -32,12 +32,14 @@ void bf_set_num_threads(int n);
  * one. */
 void bf_manual_seed(int64_t seed);
 
-/* State of the CPU's default generator, a byte tensor (torch.get_rng_state). */
-void *bf_cpu_generator_state(void);
-void bf_set_cpu_generator_state(void *state);
+/* State of the default generator of the CPU (cuda < 0) or of a CUDA device, a
+ * byte tensor (torch.get_rng_state, torch.cuda.get_rng_state). */
+void *bf_generator_state(int cuda);
+void bf_set_generator_state(int cuda, void *state);
 
 /* Autocast of the calling thread. cuda is 0 for the CPU, 1 for CUDA; kind is a
- * c10::ScalarType. Switching it off clears the cache of cast weights. */
+ * c10::ScalarType. Cast weights are not remembered from op to op: a copy cast
+ * where no graph is recorded would cut the graph of a later op that finds it. */
 int bf_autocast_enabled(int cuda);
 void bf_set_autocast(int cuda, int enabled, int kind);
 
@@ -51,6 +53,39 @@ void bf_set_deterministic(int on);
 /* Backward from n tensors with their n gradients (NULL for that of a scalar).
  * Accumulates into the leaves' grad, as torch.autograd.backward. */
 void bf_backward(void **tensors, void **gradients, int64_t n, int keep_graph);
+
+/* Makes a leaf's gradient undefined (zero_grad(set_to_none=True)). */
+void bf_forget_grad(void *tensor);
+
+/* The lists below have n tensors each. bf_norm is the Euclidean norm of all
+ * elements of a list, a scalar tensor. bf_scale multiplies by factor.
+ * bf_unscale does and says whether all elements are finite: 0 or 1. */
+void *bf_norm(void **tensors, int64_t n);
+void bf_scale(void **tensors, int64_t n, double factor);
+int bf_unscale(void **tensors, int64_t n, double factor);
+
+/* A step of torch.optim.AdamW(fused=True); step counts from 1. */
+void bf_adamw(void **params, void **grads, void **means, void **squares,
+              int64_t n, double step, double rate, double beta1, double beta2,
+              double eps, double decay);
+
+/* Moves each tensor towards its end by a share: t + share * (end - t). */
+void bf_lerp(void **tensors, void **ends, int64_t n, double share);
+
+/* Compute capability of a CUDA device, 80 for 8.0; 0 where it is not known. */
+int bf_compute_capability(int device);
+
+/* A linear layer for its backward pass alone: the values of the result are 0,
+ * the gradients those of the layer. bias may be NULL. Not for autocast. */
+void *bf_linear_again(void *x, void *weight, void *bias);
+
+/* Puts the CPU's memory under an allocator that goes on using its blocks, from
+ * here on. Its bytes in large blocks: in use, idle, and the most that were in
+ * use at once. bf_pool_forget gives the idle ones back, and lets the most begin
+ * anew from what is in use. */
+void bf_pool(void);
+void bf_pool_bytes(int64_t *used, int64_t *idle, int64_t *most);
+void bf_pool_forget(void);
 
 /* Scaled dot-product attention. mask may be NULL: gotch's wrapper passes an
  * undefined tensor for that, which newer libtorch refuses. */

@@ -64,14 +64,23 @@ func ManualSeed(seed int64) error {
 	return TorchErr()
 }
 
-// CPUGeneratorState returns the state of the CPU's default generator, a tensor
-// of bytes.
-func CPUGeneratorState() (*Tensor, error) { return owned(lib.BfCPUGeneratorState()) }
+// GeneratorState returns the state of a device's default generator, a tensor of
+// bytes.
+func GeneratorState(device gotch.Device) (*Tensor, error) {
+	return owned(lib.BfGeneratorState(cudaIndex(device)))
+}
 
-// SetCPUGeneratorState sets what CPUGeneratorState gave.
-func SetCPUGeneratorState(state *Tensor) error {
-	lib.BfSetCPUGeneratorState(state.ctensor)
+// SetGeneratorState sets what GeneratorState gave.
+func SetGeneratorState(device gotch.Device, state *Tensor) error {
+	lib.BfSetGeneratorState(cudaIndex(device), state.ctensor)
 	return TorchErr()
+}
+
+func cudaIndex(device gotch.Device) int {
+	if !device.IsCuda() {
+		return -1
+	}
+	return device.Value
 }
 
 // AutocastEnabled tells whether the calling thread autocasts on the device's
@@ -87,7 +96,7 @@ func EnableAutocast(device gotch.Device, dtype gotch.DType) error {
 	return TorchErr()
 }
 
-// DisableAutocast ends EnableAutocast and drops the cast copies of weights.
+// DisableAutocast ends EnableAutocast.
 func DisableAutocast(device gotch.Device) error {
 	lib.BfSetAutocast(device.IsCuda(), false, 0)
 	return TorchErr()
@@ -116,6 +125,80 @@ func BackwardWith(tensors, gradients []*Tensor, keepGraph bool) error {
 	lib.BfBackward(handles(tensors), handles(gradients), keepGraph)
 	return TorchErr()
 }
+
+// ForgetGrad makes a leaf's gradient undefined.
+func ForgetGrad(t *Tensor) error {
+	lib.BfForgetGrad(t.ctensor)
+	return TorchErr()
+}
+
+// NormOf is the Euclidean norm of all elements of a list, a scalar tensor.
+func NormOf(tensors []*Tensor) (*Tensor, error) { return owned(lib.BfNorm(handles(tensors))) }
+
+// ScaleAll multiplies a list by factor.
+func ScaleAll(tensors []*Tensor, factor float64) error {
+	lib.BfScale(handles(tensors), factor)
+	return TorchErr()
+}
+
+// Unscale multiplies a list by factor and tells whether all of it is finite.
+func Unscale(tensors []*Tensor, factor float64) (finite bool, err error) {
+	finite = lib.BfUnscale(handles(tensors), factor)
+	return finite, TorchErr()
+}
+
+// FusedAdamW is a step of torch.optim.AdamW(fused=True) over lists of one length;
+// step counts from 1.
+func FusedAdamW(params, grads, means, squares []*Tensor, step, rate, beta1, beta2, eps, decay float64) error {
+	if n := len(params); len(grads) != n || len(means) != n || len(squares) != n {
+		return fmt.Errorf("FusedAdamW: %d parameters, %d gradients, %d means, %d squares", n, len(grads), len(means), len(squares))
+	}
+	lib.BfAdamW(handles(params), handles(grads), handles(means), handles(squares), step, rate, beta1, beta2, eps, decay)
+	return TorchErr()
+}
+
+// LerpAll moves each tensor towards its end by a share: t + share·(end − t).
+func LerpAll(tensors, ends []*Tensor, share float64) error {
+	if len(tensors) != len(ends) {
+		return fmt.Errorf("LerpAll: %d tensors, %d ends", len(tensors), len(ends))
+	}
+	lib.BfLerp(handles(tensors), handles(ends), share)
+	return TorchErr()
+}
+
+// ComputeCapability is that of a CUDA device, 80 for 8.0; 0 where it is not
+// known.
+func ComputeCapability(device gotch.Device) int {
+	if !device.IsCuda() {
+		return 0
+	}
+	return lib.BfComputeCapability(device.Value)
+}
+
+// LinearAgain is Linear for its backward pass alone: the values of the result are
+// 0, the gradients those of Linear. bias may be nil. Not for autocast.
+func LinearAgain(x, weight, bias *Tensor) (*Tensor, error) {
+	var cbias lib.Ctensor
+	if bias != nil {
+		cbias = bias.ctensor
+	}
+	return owned(lib.BfLinearAgain(x.ctensor, weight.ctensor, cbias))
+}
+
+// Pool puts the CPU's memory, of tensors made from here on, under an allocator
+// that goes on using its blocks.
+func Pool() error {
+	lib.BfPool()
+	return TorchErr()
+}
+
+// PoolBytes are the pool's bytes in large blocks: in use, idle, and the most
+// that were in use at once.
+func PoolBytes() (used, idle, most int64) { return lib.BfPoolBytes() }
+
+// PoolForget gives the idle blocks back to the system, and lets the most that
+// were in use begin anew from what is.
+func PoolForget() { lib.BfPoolForget() }
 
 // Attention is scaled dot-product attention of query [B N T H] over key and
 // value [B N S H]. mask, which is added to the scores, may be nil:
