@@ -145,6 +145,24 @@ type Batch struct {
 	Prompt []int
 }
 
+// Labels is how many of the captions' tokens are labels: all but the first and
+// the prompts'.
+func (b Batch) Labels() int {
+	n := 0
+	for i, caption := range b.Tokens {
+		n += len(caption) - b.given(i)
+	}
+	return n
+}
+
+// given is how many tokens of a caption are no labels.
+func (b Batch) given(i int) int {
+	if i < len(b.Prompt) {
+		return 1 + b.Prompt[i]
+	}
+	return 1
+}
+
 // ignored is the label that does not count in the loss (PyTorch's default).
 const ignored = -100
 
@@ -177,21 +195,26 @@ func (m *Model) Forward(b Batch) (Output, error) {
 	out.Logits = m.Text.Forward(m.device.Ints(ids, rows, tokens), out.Pictures, mask)
 	said := out.Logits.Narrow(1, 0, tokens-1).Reshape(rows*(tokens-1), m.Config.Text.VocabSize)
 	out.Loss = said.CrossEntropy(m.device.Ints(labels, rows*(tokens-1)), torch.ReduceMean, ignored, m.Config.Text.LabelSmoothing)
-	for _, l := range labels {
-		if l != ignored {
-			out.Labels++
-		}
-	}
+	out.Labels = b.Labels()
 	return out, nil
 }
 
 // pixels makes the batch of pictures [B 3 side side].
 func (m *Model) pixels(values []float32, pictures int) (*torch.Tensor, error) {
+	if err := m.checkPixels(values, pictures); err != nil {
+		return nil, err
+	}
+	side := int64(m.Config.Vision.ImageSize)
+	return m.device.Floats(values, int64(pictures), 3, side, side), nil
+}
+
+// checkPixels refuses values that do not make up as many pictures.
+func (m *Model) checkPixels(values []float32, pictures int) error {
 	side := int64(m.Config.Vision.ImageSize)
 	if int64(len(values)) != int64(pictures)*3*side*side {
-		return nil, fmt.Errorf("%w: %d pixel values for %d pictures of 3×%d×%d", ErrBatch, len(values), pictures, side, side)
+		return fmt.Errorf("%w: %d pixel values for %d pictures of 3×%d×%d", ErrBatch, len(values), pictures, side, side)
 	}
-	return m.device.Floats(values, int64(pictures), 3, side, side), nil
+	return nil
 }
 
 // lay pads the captions into ids [B·T], and gives the labels of all but the
@@ -214,10 +237,7 @@ func (m *Model) lay(b Batch) (ids, labels []int64, lengths []int, err error) {
 		return nil, nil, nil, err
 	}
 	for i, caption := range b.Tokens {
-		given := 1
-		if b.Prompt != nil {
-			given += b.Prompt[i]
-		}
+		given := b.given(i)
 		lengths = append(lengths, len(caption))
 		for j := range longest {
 			id, label := m.Config.Text.PadTokenID, int64(ignored)
@@ -237,7 +257,7 @@ func (m *Model) lay(b Batch) (ids, labels []int64, lengths []int, err error) {
 }
 
 // checkPrompt refuses prompts that leave nothing to learn of a caption.
-func (b *Batch) checkPrompt() error {
+func (b Batch) checkPrompt() error {
 	if b.Prompt != nil && len(b.Prompt) != len(b.Tokens) {
 		return fmt.Errorf("%w: %d prompts for %d captions", ErrBatch, len(b.Prompt), len(b.Tokens))
 	}

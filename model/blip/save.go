@@ -10,8 +10,10 @@ import (
 	"github.com/blipflow/blipflow/model/torch"
 )
 
-// Save writes the weights into a folder as model.safetensors, in float32. The
-// file appears whole or not at all.
+// Save writes the weights into a folder as model.safetensors, in float32, with
+// the updates of an adapter merged into them: the file is that of a model
+// without one. The weights in memory stay as they are. The file appears whole or
+// not at all.
 func (m *Model) Save(folder string, metadata map[string]string) error {
 	var sources []safetensors.Source
 	err := m.device.Run(torch.Inference, func() error {
@@ -34,7 +36,7 @@ func (m *Model) source(p *nn.Param) safetensors.Source {
 		WriteTo: func(w io.Writer) error {
 			var data []byte
 			if err := m.device.Run(torch.Inference, func() error {
-				data = p.Tensor.To(torch.Float32).Bytes()
+				data = p.Merged().To(torch.Float32).Bytes()
 				return nil
 			}); err != nil {
 				return fmt.Errorf("copy %s out: %w", p.Name, err)

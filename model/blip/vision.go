@@ -68,10 +68,31 @@ func newEncoderLayer(p nn.Path, c VisionConfig) *EncoderLayer {
 
 // Forward keeps the shape [B S D].
 func (l *EncoderLayer) Forward(x *torch.Tensor) *torch.Tensor {
-	x = torch.Tidy(x.Device(), func() *torch.Tensor {
-		return l.attention.Forward(l.norm1.Forward(x)).Add(x)
-	})
-	return l.fc2.Forward(l.fc1.Forward(l.norm2.Forward(x)).Activate(l.act)).Add(x)
+	return l.feed(torch.Tidy(x.Device(), func() *torch.Tensor { return l.attend(x) }))
+}
+
+// attend is the first half of the layer.
+func (l *EncoderLayer) attend(x *torch.Tensor) *torch.Tensor {
+	return l.attention.Forward(l.norm1.Forward(x)).Add(x)
+}
+
+// attendAgain has the backward pass of attend, but not its values.
+func (l *EncoderLayer) attendAgain(x *torch.Tensor) *torch.Tensor {
+	return l.attention.projection.Again(l.attention.context(l.norm1.Forward(x))).Add(x)
+}
+
+// feed is the second half, the feed-forward network.
+func (l *EncoderLayer) feed(x *torch.Tensor) *torch.Tensor {
+	return l.fc2.Forward(l.widen(x)).Add(x)
+}
+
+// feedAgain has the backward pass of feed, but not its values.
+func (l *EncoderLayer) feedAgain(x *torch.Tensor) *torch.Tensor {
+	return l.fc2.Again(l.widen(x)).Add(x)
+}
+
+func (l *EncoderLayer) widen(x *torch.Tensor) *torch.Tensor {
+	return l.fc1.Forward(l.norm2.Forward(x)).Activate(l.act)
 }
 
 // VisionAttention attends from every token to every token; query, key and
@@ -93,8 +114,16 @@ func newVisionAttention(p nn.Path, c VisionConfig) *VisionAttention {
 
 // Forward keeps the shape [B S D].
 func (a *VisionAttention) Forward(x *torch.Tensor) *torch.Tensor {
+	return a.projection.Forward(a.context(x))
+}
+
+// context is what the heads found [B S D].
+func (a *VisionAttention) context(x *torch.Tensor) *torch.Tensor {
 	s := x.Shape()
-	qkv := a.qkv.Forward(x).Reshape(s[0], s[1], 3, a.heads, s[2]/a.heads).Permute(2, 0, 3, 1, 4) // [3 B N S H]
-	context := nn.Attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), nil, a.dropout)   // [B N S H]
-	return a.projection.Forward(context.Transpose(1, 2).Reshape(s...))
+	parts := a.qkv.Forward(x).Chunk(3, -1) // query, key, value; their gradients come together in one copy
+	for i, p := range parts {
+		parts[i] = p.Reshape(s[0], s[1], a.heads, s[2]/a.heads).Transpose(1, 2) // [B N S H]
+	}
+	context := nn.Attend(parts[0], parts[1], parts[2], nil, a.dropout)
+	return context.Transpose(1, 2).Reshape(s...)
 }
