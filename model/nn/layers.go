@@ -2,19 +2,31 @@ package nn
 
 import "github.com/blipflow/blipflow/model/torch"
 
-// Linear is x·Wᵀ + b.
-type Linear struct{ Weight, Bias *torch.Tensor }
+// Linear is x·Wᵀ + b, for a W that may have a [LowRank] update.
+type Linear struct {
+	Weight, Bias *torch.Tensor
+	// param is that of the weight: copies of the layer share it, and with it the
+	// update. nil in a layer that no builder made, which has none.
+	param *Param
+}
 
 // NewLinear has weight [out in], from N(0, std²), and bias [out].
 func NewLinear(p Path, in, out int64, std float64) Linear {
-	return Linear{
-		Weight: p.Param("weight", Normal(std), out, in),
-		Bias:   p.Param("bias", Zeros, out),
+	weight := p.param("weight", Normal(std), []int64{out, in})
+	if weight != nil {
+		weight.Linear = true
 	}
+	return Linear{Weight: weight.tensor(), Bias: p.Param("bias", Zeros, out), param: weight}
 }
 
 // Forward maps [... in] to [... out].
-func (l Linear) Forward(x *torch.Tensor) *torch.Tensor { return x.Linear(l.Weight, l.Bias) }
+func (l Linear) Forward(x *torch.Tensor) *torch.Tensor {
+	y := x.Linear(l.Weight, l.Bias)
+	if l.param == nil || l.param.Update == nil {
+		return y
+	}
+	return y.Add(l.param.Update.Forward(x))
+}
 
 // LayerNorm normalises over the last dimension.
 type LayerNorm struct {

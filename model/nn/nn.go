@@ -52,6 +52,10 @@ type Param struct {
 	// Decay says whether weight decay applies: to matrices, not to biases and
 	// the weights of norms.
 	Decay bool
+	// Linear says that it is the matrix of a [Linear], which heeds Update.
+	Linear bool
+	// Update is what the Linear adds to the matrix; nil for nothing.
+	Update *LowRank
 }
 
 // Builder collects the parameters of a network under construction.
@@ -106,18 +110,21 @@ func (p Path) At(i int) Path { return p.Sub(strconv.Itoa(i)) }
 // Param asks for a parameter. On failure the builder remembers why, and the
 // result is nil.
 func (p Path) Param(name string, init Init, shape ...int64) *torch.Tensor {
+	return p.param(name, init, shape).tensor()
+}
+
+func (p Path) param(name string, init Init, shape []int64) *Param {
 	full := p.Sub(name).prefix
-	t := p.b.ask(full, init, shape)
-	if t == nil {
+	q := p.b.ask(full, init, shape)
+	if q == nil {
 		p.b.errs = append(p.b.errs, fmt.Errorf("%s %v: %w", full, shape, ErrMissing))
-		return nil
 	}
-	return t
+	return q
 }
 
 // Optional asks for a parameter that a checkpoint may lack: nil where it does.
 func (p Path) Optional(name string, shape ...int64) *torch.Tensor {
-	return p.b.ask(p.Sub(name).prefix, nil, shape)
+	return p.b.ask(p.Sub(name).prefix, nil, shape).tensor()
 }
 
 // Forget takes a parameter that turned out to be another's copy out again.
@@ -132,7 +139,15 @@ func (p Path) Forget(name string) {
 	}
 }
 
-func (b *Builder) ask(name string, init Init, shape []int64) *torch.Tensor {
+// tensor is nil for a parameter that is not there.
+func (p *Param) tensor() *torch.Tensor {
+	if p == nil {
+		return nil
+	}
+	return p.Tensor
+}
+
+func (b *Builder) ask(name string, init Init, shape []int64) *Param {
 	if b.seen[name] {
 		b.errs = append(b.errs, fmt.Errorf("%s: asked for twice", name))
 		return nil
@@ -146,6 +161,7 @@ func (b *Builder) ask(name string, init Init, shape []int64) *torch.Tensor {
 	if t == nil {
 		return nil
 	}
-	b.params = append(b.params, &Param{Name: name, Tensor: t.Keep(), Decay: len(shape) > 1})
-	return t
+	q := &Param{Name: name, Tensor: t.Keep(), Decay: len(shape) > 1}
+	b.params = append(b.params, q)
+	return q
 }
