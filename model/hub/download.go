@@ -38,7 +38,7 @@ func (c *Client) fetch(ctx context.Context, s *store, commit string, blobs []blo
 		m.total += b.size
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(cmp.Or(max(c.Workers, 0), defaultWorkers))
+	group.SetLimit(c.workers())
 	for _, b := range blobs {
 		group.Go(func() error {
 			if err := c.fetchOne(ctx, s, commit, b, m); err != nil {
@@ -170,12 +170,7 @@ func openPartial(ctx context.Context, path string, want blob, m *meter) (*partia
 		return nil, err
 	}
 	p := &partial{f: f, want: want, meter: m, hash: newHash(want)}
-	p.size, err = io.Copy(p.hash, reader(func(b []byte) (int, error) {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		return f.Read(b)
-	}))
+	p.size, err = io.Copy(p.hash, within(ctx, f))
 	m.add(p.size)
 	if err == nil && p.size > want.size {
 		err = p.restart()
@@ -191,13 +186,28 @@ type reader func([]byte) (int, error)
 
 func (r reader) Read(b []byte) (int, error) { return r(b) }
 
-// newHash is the hash that a blob is named by: git's has the length in front.
+// within reads until the context ends: reading a large file takes a while.
+func within(ctx context.Context, r io.Reader) io.Reader {
+	return reader(func(b []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return r.Read(b)
+	})
+}
+
+// newHash is the hash that a blob is named by.
 func newHash(b blob) hash.Hash {
 	if len(b.etag) == hex.EncodedLen(sha256.Size) {
 		return sha256.New()
 	}
+	return gitHash(b.size)
+}
+
+// gitHash is what git names a file of that size by.
+func gitHash(size int64) hash.Hash {
 	h := sha1.New()
-	fmt.Fprintf(h, "blob %d\x00", b.size)
+	fmt.Fprintf(h, "blob %d\x00", size)
 	return h
 }
 
@@ -241,7 +251,7 @@ func (p *partial) receive(c *Client, repo Repo, resp *http.Response) error {
 		}
 		return errAgain
 	default:
-		return final{c.statusError(resp, repo)}
+		return final{c.statusError(resp, repo, reading)}
 	}
 	// One byte more than is wanted shows a file that is too long.
 	_, err := io.Copy(p, io.LimitReader(resp.Body, p.want.size-p.size+1))

@@ -46,7 +46,7 @@ func FromEnv(getenv func(string) string) (*Client, error) {
 	if c.DownloadTimeout, err = seconds(getenv, "HF_HUB_DOWNLOAD_TIMEOUT"); err != nil {
 		return nil, err
 	}
-	if c.Token, err = token(getenv, home); err != nil {
+	if c.Token, c.tokenSource, err = token(getenv, home); err != nil {
 		return nil, err
 	}
 	if _, err := c.endpoint(); err != nil {
@@ -113,12 +113,18 @@ func expand(getenv func(string) string, path string) string {
 	})
 }
 
-// token never puts what it read into an error.
-func token(getenv func(string) string, home string) (Token, error) {
+// token finds the token and says where. It never puts what it read into an
+// error.
+func token(getenv func(string) string, home string) (found Token, source string, err error) {
 	if isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
-		return "", nil
+		return "", "", nil
 	}
-	source, text := "HF_TOKEN", first(getenv, "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+	text := ""
+	for _, source = range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} {
+		if text = getenv(source); text != "" {
+			break
+		}
+	}
 	if strings.TrimSpace(text) == "" {
 		source = expand(getenv, getenv("HF_TOKEN_PATH"))
 		if source == "" {
@@ -126,15 +132,15 @@ func token(getenv func(string) string, home string) (Token, error) {
 		}
 		read, err := os.ReadFile(source)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("read the hub token: %w", err)
+			return "", "", fmt.Errorf("read the hub token: %w", err)
 		}
 		text = string(read)
 	}
 	text = strings.TrimSpace(text)
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%s holds more than a token: blanks, line breaks or letters that none has", source)
+		return "", "", fmt.Errorf("%s holds more than a token: blanks, line breaks or letters that none has", source)
 	}
-	return Token(text), nil
+	return Token(text), source, nil
 }
 
 func first(getenv func(string) string, names ...string) string {

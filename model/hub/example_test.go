@@ -52,3 +52,38 @@ func ExampleClient_Snapshot() {
 	// config.json
 	// model.safetensors
 }
+
+func ExampleClient_Upload() {
+	folder, err := os.MkdirTemp("", "model")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(folder)
+	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(`{"model_type": "blip"}`), 0o666); err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := hubtest.Start() // in place of huggingface.co
+	defer server.Close()
+	server.AddUser("me", "hf_token")
+
+	client, err := hub.FromEnv(server.Env(folder, "HF_TOKEN=hf_token")) // os.Getenv, usually
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	repo, err := hub.ParseRepo(hub.Model, "name") // one of the token's own account
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	commit, err := client.Upload(context.Background(), hub.Upload{Repo: repo, Folder: folder, Message: "A first model"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(commit.Repo, commit.Files)
+	// Output:
+	// model me/name 1
+}

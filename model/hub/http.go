@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -30,12 +32,32 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
+// access is what a request wants of a repository, for errors.
+type access string
+
+const (
+	reading access = "read"
+	writing access = "write to"
+)
+
 // request is one question to the hub, asked until it is answered.
 type request struct {
+	method  string // GET if empty
 	url     *url.URL
-	repo    Repo // what it is about, for errors
+	repo    Repo   // what it is about, for errors
+	access  access // reading if empty
 	timeout time.Duration
 	retries int
+	body    *payload // nil: none
+	// signed tells that the address is a key in itself, and the token stays
+	// here even if the endpoint is where it leads.
+	signed bool
+	// once tells that a second time would do it twice. Only an answer that says
+	// that nothing was done, since too much was asked, leads to another attempt.
+	once bool
+	// again is called before another attempt; nil calls nothing. Its error is
+	// the request's.
+	again func() error
 	// prepare sets the headers of an attempt; nil sets none.
 	prepare func(http.Header)
 	// use reads an answer, of any status but those that are retried. Its errors
@@ -49,6 +71,10 @@ func (c *Client) do(ctx context.Context, r request) error {
 	if err != nil {
 		return err
 	}
+	token := string(c.Token)
+	if r.signed {
+		token = ""
+	}
 	prepare := func(req *http.Request) error {
 		req.Header.Set("User-Agent", "blipflow")
 		if r.prepare != nil {
@@ -58,20 +84,34 @@ func (c *Client) do(ctx context.Context, r request) error {
 	}
 	retrying := retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport:     &transport{c.Transport, origin(endpoint), string(c.Token), r.timeout},
+			Transport:     &transport{c.Transport, origin(endpoint), token, r.timeout},
 			CheckRedirect: checkRedirect,
 		},
 		RetryMax:     r.retries,
 		RetryWaitMin: cmp.Or(c.WaitMin, defaultWaitMin),
 		RetryWaitMax: cmp.Or(c.WaitMax, defaultWaitMax),
-		CheckRetry:   retryPolicy,
+		CheckRetry:   r.retry,
 		Backoff:      c.backoff,
-		PrepareRetry: prepare,
+		PrepareRetry: func(req *http.Request) error {
+			if r.again != nil {
+				if err := r.again(); err != nil {
+					return final{err}
+				}
+			}
+			return prepare(req)
+		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, r.url.String(), nil)
+	var body any // of a nil interface there is none
+	if r.body != nil {
+		body = retryablehttp.ReaderFunc(func() (io.Reader, error) { return r.body.open(), nil })
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, cmp.Or(r.method, http.MethodGet), r.url.String(), body)
 	if err != nil {
 		return fmt.Errorf("%w: it leads to an address that cannot be: %s", ErrAnswer, clean(err.Error()))
+	}
+	if r.body != nil {
+		req.ContentLength = r.body.length
 	}
 	req.SetResponseHandler(r.use)
 	if err := prepare(req.Request); err != nil {
@@ -84,7 +124,7 @@ func (c *Client) do(ctx context.Context, r request) error {
 	case err != nil:
 		return c.explain(r, err)
 	case retried(resp.StatusCode): // the retries are used up, and use was not called
-		err = c.statusError(resp, r.repo)
+		err = c.statusError(resp, r.repo, r.access)
 	}
 	if resp != nil {
 		resp.Body.Close()
@@ -122,7 +162,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	watch := &watchedBody{ctx: ctx, cancel: cancel, timeout: t.timeout}
 	watch.timer = time.AfterFunc(t.timeout, func() { cancel(errStalled) })
+	sent := &watchedPayload{timer: watch.timer, timeout: t.timeout}
 	req = req.Clone(ctx)
+	if req.Body != nil && req.Body != http.NoBody {
+		sent.ReadCloser, req.Body = req.Body, sent
+	}
 	req.Header.Del("Authorization")
 	if t.token != "" && origin(req.URL) == t.origin {
 		req.Header.Set("Authorization", "Bearer "+t.token)
@@ -132,7 +176,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		base = http.DefaultTransport
 	}
 	resp, err := base.RoundTrip(req)
-	watch.timer.Stop()
+	sent.answered()
 	if err != nil {
 		err = watch.cause(err)
 		cancel(nil)
@@ -140,6 +184,32 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	watch.ReadCloser, resp.Body = resp.Body, watch
 	return resp, nil
+}
+
+// watchedPayload is what is sent, and puts off the end of the server's patience
+// for as long as it is being taken.
+type watchedPayload struct {
+	io.ReadCloser
+	timeout time.Duration
+	mu      sync.Mutex
+	timer   *time.Timer // nil once there is an answer
+}
+
+func (w *watchedPayload) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Reset(w.timeout)
+	}
+	return n, err
+}
+
+func (w *watchedPayload) answered() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.timer = nil
 }
 
 // watchedBody is a body that fails where it brings nothing for too long.
@@ -204,9 +274,13 @@ func retried(status int) bool {
 		status >= 500 && status != http.StatusNotImplemented
 }
 
-func retryPolicy(ctx context.Context, resp *http.Response, err error) (bool, error) {
+// retry tells whether an attempt is followed by another.
+func (r request) retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if f := (final{}); errors.As(err, &f) {
 		return false, f
+	}
+	if r.once && (err != nil || resp == nil || resp.StatusCode != http.StatusTooManyRequests) {
+		return false, err
 	}
 	if err == nil && resp != nil && retried(resp.StatusCode) {
 		wait, _ := askedWait(resp)
@@ -257,18 +331,14 @@ func askedWait(resp *http.Response) (time.Duration, bool) {
 }
 
 // statusError explains a refusal and closes the answer.
-func (c *Client) statusError(resp *http.Response, repo Repo) error {
+func (c *Client) statusError(resp *http.Response, repo Repo, a access) error {
 	defer resp.Body.Close()
 	code, said := resp.Header.Get("X-Error-Code"), remark(resp)
 	status := resp.StatusCode
-	token := "set HF_TOKEN to a token that may read it"
-	if c.Token != "" {
-		token = "check that the token in HF_TOKEN may read it"
-	}
-	page := strings.TrimRight(cmp.Or(c.Endpoint, DefaultEndpoint), "/") + repo.page()
+	token := c.permission(repo, a)
 	switch {
 	case code == "GatedRepo":
-		return fmt.Errorf("%w: accept its conditions at %s, and %s%s", ErrGated, page, token, said)
+		return fmt.Errorf("%w: accept its conditions at %s, and %s%s", ErrGated, c.page(repo), token, said)
 	case code == "RepoNotFound":
 		return fmt.Errorf("%w: there is no such repository, or it is private: check the name, or %s%s", ErrNotFound, token, said)
 	case code == "RevisionNotFound":
@@ -279,6 +349,10 @@ func (c *Client) statusError(resp *http.Response, repo Repo) error {
 		return fmt.Errorf("%w (status %d): %s%s", ErrUnauthorized, status, token, said)
 	case status == http.StatusNotFound:
 		return fmt.Errorf("%w (status 404): check the name, and that HF_ENDPOINT is a hub%s", ErrNotFound, said)
+	case status == http.StatusPreconditionFailed && a == writing:
+		return fmt.Errorf("%w (status 412)%s", ErrConflict, said)
+	case status >= 400 && status < 500 && !retried(status) && a == writing:
+		return fmt.Errorf("%w (status %d)%s", ErrRefused, status, said)
 	case retried(status):
 		wait := "try again later"
 		if asked, ok := askedWait(resp); ok {
@@ -292,14 +366,39 @@ func (c *Client) statusError(resp *http.Response, repo Repo) error {
 	return fmt.Errorf("%w: status %d from %s://%s%s", ErrAnswer, status, resp.Request.URL.Scheme, resp.Request.URL.Host, said)
 }
 
-// remark is what the server has to say on an error, made safe to show.
+// permission says what the token has to allow.
+func (c *Client) permission(repo Repo, a access) string {
+	what := string(cmp.Or(a, reading)) + " it"
+	if a == writing {
+		what = fmt.Sprintf("write to %s: its role has to be \"write\", or \"fine-grained\" with writing to the repository or its namespace", repo)
+	}
+	if c.Token == "" {
+		return "set HF_TOKEN to a token that may " + what
+	}
+	return fmt.Sprintf("check that the token in %s may %s", c.tokenPlace(), what)
+}
+
+// page is the address where a person looks at the repository.
+func (c *Client) page(repo Repo) string {
+	return strings.TrimRight(cmp.Or(c.Endpoint, DefaultEndpoint), "/") + repo.page()
+}
+
+// remark is what the server has to say on an error, made safe to show. Large
+// file storage says it under another name than the hub, and the storage host in
+// another format.
 func remark(resp *http.Response) string {
 	text := resp.Header.Get("X-Error-Message")
 	if text == "" {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096)) // a remark is worth no error
-		var answer struct{ Error string }
+		var answer struct{ Error, Message string }
+		var storage struct {
+			XMLName xml.Name `xml:"Error"`
+			Message string
+		}
 		if json.Unmarshal(body, &answer) == nil {
-			text = answer.Error
+			text = cmp.Or(answer.Error, answer.Message)
+		} else if xml.Unmarshal(body, &storage) == nil {
+			text = storage.Message
 		}
 	}
 	if text == "" {

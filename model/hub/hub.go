@@ -1,6 +1,7 @@
-// Package hub fetches models and data sets from the Hugging Face hub into the
-// cache that Hugging Face's own libraries use, so that a folder fetched by one
-// is found by the other, and both may fetch at once.
+// Package hub fetches models and data sets from the Hugging Face hub, and uploads
+// them to it. What is fetched goes into the cache that Hugging Face's own
+// libraries use, so that a folder fetched by one is found by the other, and both
+// may fetch at once.
 //
 // [FromEnv] makes a [Client] from the variables that huggingface_hub knows, and
 // [Client.Snapshot] returns a folder with the files of a repository at a
@@ -9,6 +10,11 @@
 //	client, err := hub.FromEnv(os.Getenv)
 //	repo, err := hub.ParseRepo(hub.Model, "Salesforce/blip-image-captioning-base")
 //	dir, err := client.Snapshot(ctx, repo, hub.Match("*.json", "*.txt", "*.safetensors"))
+//
+// [Client.Upload] makes a commit of what is in a folder:
+//
+//	repo, err := hub.ParseRepo(hub.Model, "org/name")
+//	commit, err := client.Upload(ctx, hub.Upload{Repo: repo, Folder: dir})
 //
 // # Cache
 //
@@ -28,6 +34,16 @@
 // the ref is written after the last file, so what is found is whole. Where
 // links cannot be made, snapshots hold hard links or copies.
 //
+// # Upload
+//
+// The requests are those of huggingface_hub 2.4.0 where it does not use Xet
+// (_commit_api.py, lfs.py): the hub says which files go into large file storage
+// and which hash it has of each; of those that are others, the large ones are
+// sent to the storage host, in parts where it asks for parts; then one commit
+// names them and holds the small ones. Either the commit is there with all files
+// or there is none, and what large file storage has got already is not sent to
+// it again by the next try.
+//
 // # Differences from huggingface_hub
 //
 //   - An interrupted download goes on where it stopped, also in another process.
@@ -35,10 +51,15 @@
 //   - Every file's hash is checked, not only its size.
 //   - The token goes to the endpoint's scheme, host and port and nowhere else. A
 //     mirror that redirects to huggingface.co does not get it there.
-//   - Files come over plain HTTP, never by the Xet protocol. The hub serves files
-//     up to 50 GB this way.
+//   - Files come and go over plain HTTP, never by the Xet protocol. The hub serves
+//     and takes files up to 50 GB this way.
 //   - What does not exist is not recorded (.no_exist), and nothing is written
 //     outside the cache.
+//   - An upload is one commit, however large the folder is. An upload that asks
+//     for a private repository fails where there is a public one. A signed
+//     address that expired is replaced by a new one. A commit whose answer was
+//     lost is sent again only if its files are not there; huggingface_hub does
+//     not try again.
 //   - Where the file system has no locks, the error says so; huggingface_hub
 //     falls back to lock files that a killed process leaves behind.
 //
@@ -79,6 +100,12 @@ var (
 	ErrOffline = errors.New("not in the cache")
 	// ErrHash is wrapped where a file arrived twice with a wrong size or hash.
 	ErrHash = errors.New("not the file that the hub promised")
+	// ErrRefused is wrapped where the hub does not take what is uploaded: a file
+	// too large, an account without room, metadata that it cannot read.
+	ErrRefused = errors.New("the hub refuses the upload")
+	// ErrConflict is wrapped where the branch does not stand at the commit that
+	// an upload is to follow.
+	ErrConflict = errors.New("the branch has moved on")
 	// ErrAnswer is wrapped where the server answers what the hub would not: it
 	// is no hub, or it means harm.
 	ErrAnswer = errors.New("not an answer of the hub")
@@ -95,11 +122,13 @@ const (
 	defaultWaitMin = time.Second
 	defaultWaitMax = 8 * time.Second
 	defaultWorkers = 4
+	// huggingface_hub waits for ever for an upload to go on.
+	defaultUploadTimeout = 2 * time.Minute
 )
 
-// Client fetches from one hub into one cache. Its methods may be called at the
+// Client fetches from one hub into one cache, and uploads to that hub. Its methods may be called at the
 // same time; its fields may not be changed meanwhile. The zero value of every
-// field but Cache is of use.
+// field but Cache is of use, and an upload needs no cache but a token.
 type Client struct {
 	// Endpoint is the address of the hub or a mirror, [DefaultEndpoint] if
 	// empty.
@@ -116,6 +145,9 @@ type Client struct {
 	// ListTimeout and DownloadTimeout are how long the hub may send nothing in
 	// answer to a question or in the middle of a file, 10 s if 0.
 	ListTimeout, DownloadTimeout time.Duration
+	// UploadTimeout is how long the hub may take nothing of what is sent to it,
+	// or leave it unanswered when it has it all, 2 min if 0.
+	UploadTimeout time.Duration
 	// Retries is how often in a row a request may fail without bringing
 	// anything, 5 if 0; negative means to try once.
 	Retries int
@@ -123,7 +155,8 @@ type Client struct {
 	// to the next: 1 s and 8 s if 0. Where the hub asks for a longer time it
 	// gets it.
 	WaitMin, WaitMax time.Duration
-	// Workers is how many files are fetched at a time, 4 if 0.
+	// Workers is how many files are fetched, or files and parts of files sent, at
+	// a time, 4 if 0.
 	Workers int
 	// Transport makes the connections, [http.DefaultTransport] if nil.
 	Transport http.RoundTripper
@@ -132,9 +165,11 @@ type Client struct {
 	// be called from several goroutines at once.
 	Warn func(message string)
 	// Progress is told how many of the bytes that a Snapshot has to fetch are
-	// there, one call at a time. Bytes of a file that has to be fetched again
-	// are taken back.
+	// there, or how many of those that an Upload has to send are on the hub, one
+	// call at a time. Bytes that have to be fetched or sent again are taken back.
 	Progress func(done, total int64)
+
+	tokenSource string // where the token was found, for errors
 
 	pause func(time.Duration) time.Duration // what is waited instead, in tests
 }
@@ -307,6 +342,13 @@ func (c *Client) retries() int {
 		return defaultRetries
 	}
 	return max(c.Retries, 0)
+}
+
+func (c *Client) workers() int {
+	if c.Workers <= 0 {
+		return defaultWorkers
+	}
+	return c.Workers
 }
 
 // open checks the repository, which may not have come from [ParseRepo].

@@ -35,7 +35,7 @@ const maxPages = 10_000
 // list asks for the commit of the revision, and for the files of the commit
 // unless the cache knows them.
 func (c *Client) list(ctx context.Context, s *store, retries int) (commit string, files []File, err error) {
-	if commit, err = c.resolve(ctx, s, retries); err != nil {
+	if commit, err = c.resolve(ctx, s.repo, retries); err != nil {
 		return "", nil, err
 	}
 	if files, err = s.readTree(commit); err == nil {
@@ -50,11 +50,12 @@ func (c *Client) list(ctx context.Context, s *store, retries int) (commit string
 	return commit, files, nil
 }
 
-func (c *Client) resolve(ctx context.Context, s *store, retries int) (commit string, err error) {
+// resolve asks which commit the revision is.
+func (c *Client) resolve(ctx context.Context, repo Repo, retries int) (commit string, err error) {
 	var answer struct{ SHA string }
-	u, err := c.at(s.repo.api("revision", s.repo.Revision))
+	u, err := c.at(repo.api("revision", repo.Revision))
 	if err == nil {
-		_, err = c.ask(ctx, u, s.repo, retries, &answer)
+		_, err = c.ask(ctx, u, repo, retries, &answer)
 	}
 	if err == nil && !isCommit(answer.SHA) {
 		err = fmt.Errorf("%w: it gives %.60q for a commit", ErrAnswer, answer.SHA)
@@ -109,23 +110,31 @@ func (c *Client) ask(ctx context.Context, u *url.URL, repo Repo, retries int, v 
 		use: func(resp *http.Response) error {
 			defer resp.Body.Close()
 			if resp.StatusCode != http.StatusOK {
-				return final{c.statusError(resp, repo)}
+				return final{c.statusError(resp, repo, reading)}
 			}
-			text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-			if err != nil {
+			if err := readAnswer(resp, v); err != nil {
 				return err
-			}
-			if len(text) > maxAnswer {
-				return final{fmt.Errorf("%w: it is longer than %d MB", ErrAnswer, maxAnswer>>20)}
-			}
-			if err := json.Unmarshal(text, v); err != nil {
-				return final{fmt.Errorf("%w: check HF_ENDPOINT and the proxy: %s", ErrAnswer, clean(err.Error()))}
 			}
 			next, err = nextPage(resp)
 			return err
 		},
 	})
 	return next, err
+}
+
+// readAnswer reads JSON into v.
+func readAnswer(resp *http.Response, v any) error {
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxAnswer {
+		return final{fmt.Errorf("%w: it is longer than %d MB", ErrAnswer, maxAnswer>>20)}
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return final{fmt.Errorf("%w: check HF_ENDPOINT and the proxy: %s", ErrAnswer, clean(err.Error()))}
+	}
+	return nil
 }
 
 func nextPage(resp *http.Response) (*url.URL, error) {

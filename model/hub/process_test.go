@@ -3,9 +3,11 @@ package hub
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +105,7 @@ func TestKilledProcessIsGoneOnFrom(t *testing.T) {
 }
 
 // pythonVariable names a Python with huggingface_hub, for a check by hand that
-// testdata/check_hub_cache.py describes.
+// testdata/check_hub_cache.py and check_hub_upload.py describe.
 const pythonVariable = "BLIPFLOW_HUB_PYTHON"
 
 func needsPython(t *testing.T) {
@@ -114,9 +116,137 @@ func needsPython(t *testing.T) {
 }
 
 func python(t *testing.T, s *hubtest.Server, home string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), os.Getenv(pythonVariable), append([]string{filepath.Join("..", "..", "testdata", "check_hub_cache.py")}, args...)...)
-	cmd.Env = append(os.Environ(), "HF_ENDPOINT="+s.URL, "HF_HOME="+home, "HF_TOKEN="+secret, "HF_HUB_DISABLE_PROGRESS_BARS=1", "NO_PROXY=*")
+	return pythonScript(t, s, "check_hub_cache.py", home, secret, args)
+}
+
+func pythonScript(t *testing.T, s *hubtest.Server, script, home, token string, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Getenv(pythonVariable), append([]string{filepath.Join("..", "..", "testdata", script)}, args...)...)
+	cmd.Env = append(os.Environ(), "HF_ENDPOINT="+s.URL, "HF_HOME="+home, "HF_TOKEN="+token, "HF_HUB_DISABLE_PROGRESS_BARS=1", "HF_HUB_DISABLE_XET=1", "NO_PROXY=*")
 	return cmd
+}
+
+// printed is what the script for uploads says.
+type printed struct {
+	OID, URL, Repo, Name, Said string
+	PullRequest                string `json:"pull_request"`
+}
+
+func pythonUpload(t *testing.T, s *hubtest.Server, token string, args ...string) (p printed) {
+	t.Helper()
+	out := &bytes.Buffer{}
+	cmd := pythonScript(t, s, "check_hub_upload.py", t.TempDir(), token, args)
+	cmd.Stderr = out
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%q: %v: %s%s", args, err, text, out)
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		t.Fatalf("%q: %v: %s", args, err, text)
+	}
+	return p
+}
+
+// uploadOf are files that show all that an upload has to tell apart.
+func uploadOf() map[string][]byte {
+	files := modelFiles()
+	files["README.md"] = []byte("---\nlicense: mit\n---\n# A model\n")
+	files[".gitignore"] = []byte("*.log\n")
+	return files
+}
+
+func TestPythonUploads(t *testing.T) {
+	needsPython(t)
+	files := uploadOf()
+	dir := writeFolder(t, files)
+	for _, c := range []struct {
+		repo    Repo
+		options []string
+	}{
+		{Repo{Model, "org/name", "main"}, nil},
+		{Repo{Dataset, "me/name", "a/branch"}, []string{"private"}},
+		{Repo{Model, "org/name", "main"}, []string{"pull_request"}},
+	} {
+		private, pull := slices.Contains(c.options, "private"), slices.Contains(c.options, "pull_request")
+		args := append([]string{"folder", string(c.repo.Kind), c.repo.ID, c.repo.Revision, dir}, c.options...)
+		repository := string(c.repo.Kind) + "s/" + c.repo.ID
+
+		// What Python uploads is served, and Go finds nothing to add.
+		byPython, client, _ := newHub(t)
+		byPython.PartSize(70_000)
+		p := pythonUpload(t, byPython, secret, args...)
+		wire := wireOf(t, byPython)
+		repo := c.repo
+		if pull {
+			repo.Revision = "refs/pr/1"
+		}
+		isServed(t, client, repo, files)
+		if byPython.Private(repository) != private {
+			t.Errorf("%v: private is %v", repo, byPython.Private(repository))
+		}
+		h := byPython.History(repository, repo.Revision)
+		if len(h) != 2 || h[0].OID != p.OID || h[0].Summary != "Upload" || h[0].Author != "me" || pull != (p.PullRequest != "") {
+			t.Errorf("%v: the history is %+v, Python says %+v", repo, h, p)
+		}
+		info, err := client.Upload(t.Context(), Upload{Repo: repo, Folder: dir, Private: private})
+		if err != nil || info.OID != p.OID || info.Files != 0 || !pull && info.URL != p.URL {
+			t.Errorf("%v: Go after Python: %+v, %v, want %+v", repo, info, err, p)
+		}
+
+		// What Go uploads took the same requests, and Python finds nothing to add.
+		byGo, client, _ := newHub(t)
+		byGo.PartSize(70_000)
+		info, err = client.Upload(t.Context(), Upload{
+			Repo: c.repo, Folder: dir, Private: private, PullRequest: pull, Message: "Upload", Description: "All of it.",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameWire(t, wireOf(t, byGo), slices.Compact(wire)) // Python has the card checked twice
+		if pull {
+			continue
+		}
+		before := sent(byGo)
+		if p := pythonUpload(t, byGo, secret, args...); p.OID != info.OID || p.URL != info.URL || sent(byGo) != before {
+			t.Errorf("%v: Python after Go: %+v and %d large files, want %+v", repo, p, sent(byGo)-before, info)
+		}
+	}
+}
+
+func TestPythonUploadsAreRefused(t *testing.T) {
+	needsPython(t)
+	s, _, _ := newHub(t)
+	s.AddReader("reader", "hf_reader")
+	commit := s.AddModel("org/name", map[string][]byte{"a": []byte("a")})
+	if p := pythonUpload(t, s, secret, "whoami"); p.Name != "me" {
+		t.Errorf("Python is told that it is %q", p.Name)
+	}
+	for _, c := range []struct{ token, id string }{{"hf_reader", "reader/name"}, {secret, "other/name"}} {
+		if p := pythonUpload(t, s, c.token, "refused", "model", c.id); !strings.Contains(p.Said, "You don't have the rights") {
+			t.Errorf("%s: Python is told %q", c.id, p.Said)
+		}
+	}
+	dir := writeFolder(t, map[string][]byte{weights: content(1, 1000)})
+	pythonUpload(t, s, secret, "file", "model", "org/name", "main", dir, weights)
+	if p := pythonUpload(t, s, secret, "stale", "model", "org/name", commit); !strings.Contains(p.Said, "A commit has happened since") {
+		t.Errorf("Python is told %q", p.Said)
+	}
+	if n := len(s.History("models/org/name", "main")); n != 2 {
+		t.Errorf("there are %d commits", n)
+	}
+}
+
+// huggingface_hub goes on after the faults that Go goes on after, so the server
+// is not at fault itself.
+func TestPythonUploadsAfterFaults(t *testing.T) {
+	needsPython(t)
+	s, client, _ := newHub(t)
+	s.PartSize(70_000)
+	s.Inject(hubtest.Fault{On: hubtest.IsUpload, Times: 1, Status: 500})
+	s.Inject(hubtest.Fault{On: hubtest.IsUpload, Times: 1, CutBody: 1000})
+	s.Inject(hubtest.Fault{On: hubtest.PathHas("/preupload/"), Times: 1, Status: 503})
+	files := uploadOf()
+	pythonUpload(t, s, secret, "folder", "model", "org/name", "main", writeFolder(t, files))
+	isServed(t, client, repoOf(t, Model, "org/name"), files)
 }
 
 func TestPythonSharesTheCache(t *testing.T) {

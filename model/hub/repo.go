@@ -12,7 +12,7 @@ import (
 // Kind is what a repository holds.
 type Kind string
 
-// The kinds that are fetched here; the hub has others.
+// The kinds that are fetched and uploaded here; the hub has others.
 const (
 	Model   Kind = "model"
 	Dataset Kind = "dataset"
@@ -104,8 +104,12 @@ func (r Repo) folder() string {
 // api is the address, below the endpoint, of what the hub knows of the
 // repository.
 func (r Repo) api(what, revision string) string {
-	return "/api/" + string(r.Kind) + "s/" + r.ID + "/" + what + "/" + escape(revision)
+	return r.about() + "/" + what + "/" + escape(revision)
 }
+
+// about is the address, below the endpoint, of what the hub knows of the
+// repository as a whole.
+func (r Repo) about() string { return "/api/" + string(r.Kind) + "s/" + r.ID }
 
 // page is where a person looks at the repository.
 func (r Repo) page() string {

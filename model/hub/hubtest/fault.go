@@ -1,6 +1,8 @@
 package hubtest
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -32,8 +34,13 @@ type Fault struct {
 	// StallAfter sends that many bytes and then nothing until the client gives
 	// up.
 	StallAfter int
+	// CutBody closes the connection after that many bytes of what the client
+	// sends, and does nothing with them.
+	CutBody int
+	// Lose does what was asked, and closes the connection in place of an answer.
+	Lose bool
 	// Wait holds the answer back until the channel is closed or the client gives
-	// up.
+	// up. Until then nothing is done.
 	Wait <-chan struct{}
 }
 
@@ -80,6 +87,12 @@ func (s *Server) fault(r *http.Request) *Fault {
 
 func (f *Fault) serve(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
 	if f.Wait != nil {
+		// The server sees that a client is gone only once it has what it sent.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		select {
 		case <-f.Wait:
 		case <-r.Context().Done():
@@ -94,11 +107,18 @@ func (f *Fault) serve(w http.ResponseWriter, r *http.Request, serve http.Handler
 		w.Write([]byte(f.Body))
 		return
 	}
+	if f.CutBody > 0 {
+		io.CopyN(io.Discard, r.Body, int64(f.CutBody)) // however many there are
+		panic(http.ErrAbortHandler)
+	}
 	if f.IgnoreRange {
 		r.Header.Del("Range")
 	}
 	answer := httptest.NewRecorder()
 	serve(answer, r)
+	if f.Lose {
+		panic(http.ErrAbortHandler)
+	}
 	body := f.spoil(answer.Body.Bytes())
 	for name, values := range answer.Header() {
 		w.Header()[name] = values

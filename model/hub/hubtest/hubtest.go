@@ -1,6 +1,7 @@
 // Package hubtest is a small Hugging Face hub on this machine, for tests: it
-// serves models and data sets over the protocol that clients of the hub speak,
-// and can be told to fail in the ways that networks and servers do.
+// serves models and data sets, and takes them, over the protocol that clients of
+// the hub speak, and can be told to fail in the ways that networks and servers
+// do.
 //
 //	server := hubtest.New(t)
 //	server.AddModel("org/name", map[string][]byte{"config.json": config})
@@ -11,13 +12,21 @@
 // redirect on the hub itself. [Server.Inject] adds faults, [Server.Requests]
 // tells what was asked.
 //
-// huggingface_hub 2.4.0 downloads from it with HF_ENDPOINT set to the server's
-// URL; testdata/check_hub_cache.py does that.
+// Those whom [Server.AddUser] lets in may upload, as on the hub: repositories,
+// branches and pull requests are made, large files go to the storage host by
+// signed addresses, in parts if [Server.PartSize] says so, and are checked by
+// their hash, and a commit is refused that names one that is not there. What was
+// committed is served, and [Server.History] tells of it. There is no Xet, which
+// a hub cannot tell huggingface_hub 2: it uses Xet wherever hf_xet is installed,
+// unless HF_HUB_DISABLE_XET is set.
+//
+// huggingface_hub 2.4.0 downloads from it and uploads to it with HF_ENDPOINT set
+// to the server's URL; testdata/check_hub_cache.py and check_hub_upload.py do
+// that.
 package hubtest
 
 import (
 	"crypto/sha1"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -48,6 +57,10 @@ type Server struct {
 	requests []Request
 	pageSize int
 	moved    map[string]string
+	accounts map[string]account // by token
+	uploads  map[string]*upload
+	partSize int64
+	dir      string // of large files
 }
 
 // repo is a repository with its history.
@@ -56,11 +69,23 @@ type repo struct {
 	commits   map[string]map[string]file
 	gate      string // the token that the gate opens to; empty: open
 	private   bool
+	objects   map[string]object // in large file storage, by hash
+	log       map[string]Entry  // of all commits
+	pulls     int               // how many pull requests there are
 }
 
+// file is one of a commit. What is in large file storage has an object.
 type file struct {
 	content []byte
-	lfs     bool
+	object  *object
+}
+
+// Entry is a commit of a history.
+type Entry struct {
+	// OID is the commit, and Parent the one before it; empty: none.
+	OID, Parent string
+	// Summary, Description and Author are what it says of itself.
+	Summary, Description, Author string
 }
 
 // Request is what a client asked.
@@ -68,6 +93,9 @@ type Request struct {
 	Method, Host, Path string
 	Query              string
 	Header             http.Header
+	// Body is what was sent with a POST. Bytes of large files, which come with
+	// PUT, are not kept.
+	Body []byte
 }
 
 // New starts a server that ends with the test.
@@ -80,7 +108,14 @@ func New(t testing.TB) *Server {
 
 // Start starts a server for a program that is no test.
 func Start() *Server {
-	s := &Server{repos: map[string]*repo{}, pageSize: 1000, moved: map[string]string{}}
+	dir, err := os.MkdirTemp("", "hubtest")
+	if err != nil {
+		panic(err) // as httptest does where it cannot listen
+	}
+	s := &Server{
+		repos: map[string]*repo{}, pageSize: 1000, moved: map[string]string{},
+		accounts: map[string]account{}, uploads: map[string]*upload{}, dir: dir,
+	}
 	s.hub = httptest.NewServer(s.recorded(s.serveHub))
 	s.cdn = httptest.NewServer(s.recorded(s.serveCDN))
 	s.URL, s.CDN = s.hub.URL, s.cdn.URL
@@ -93,6 +128,7 @@ func (s *Server) Close() {
 		server.CloseClientConnections()
 		server.Close()
 	}
+	os.RemoveAll(s.dir) // a temporary folder that stays is worth no error
 }
 
 // Env is an environment, for hub.FromEnv, with this server and a cache below
@@ -123,19 +159,56 @@ func (s *Server) Commit(repository, revision string, files map[string][]byte) (c
 	defer s.mu.Unlock()
 	r := s.repos[repository]
 	if r == nil {
-		r = &repo{revisions: map[string]string{}, commits: map[string]map[string]file{}}
+		r = newRepo()
 		s.repos[repository] = r
 	}
 	sum := sha1.New()
 	held := map[string]file{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		held[name] = file{slices.Clone(files[name]), isLarge(name)}
+		held[name] = file{content: slices.Clone(files[name])}
+		if isLarge(name) {
+			o := s.putInto(r, files[name])
+			held[name] = file{object: &o}
+		}
 		fmt.Fprintf(sum, "%q %s\n", name, held[name].etag())
 	}
 	commit = hex.EncodeToString(sum.Sum(nil))
+	if _, known := r.log[commit]; !known {
+		r.log[commit] = Entry{OID: commit, Parent: r.revisions[revision]}
+	}
 	r.commits[commit] = held
 	r.revisions[revision] = commit
 	return commit
+}
+
+func newRepo() *repo {
+	return &repo{
+		revisions: map[string]string{}, commits: map[string]map[string]file{},
+		objects: map[string]object{}, log: map[string]Entry{},
+	}
+}
+
+// History is how a revision came about, the newest commit first; nil if there is
+// no such repository or revision.
+func (s *Server) History(repository, revision string) []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.repos[repository]
+	if r == nil {
+		return nil
+	}
+	var entries []Entry
+	for oid := r.revisions[revision]; oid != ""; oid = entries[len(entries)-1].Parent {
+		entries = append(entries, r.log[oid])
+	}
+	return entries
+}
+
+// Private tells whether a repository is.
+func (s *Server) Private(repository string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.repos[repository].private
 }
 
 // ReadFolder reads the files below a folder, for [Server.AddModel].
@@ -208,20 +281,22 @@ func isLarge(name string) bool {
 
 // etag is the hash that a file is known by.
 func (f file) etag() string {
-	if f.lfs {
-		return f.sha256()
+	if f.object != nil {
+		return f.object.oid
 	}
 	return gitHash(f.content)
 }
 
-func (f file) sha256() string {
-	sum := sha256.Sum256(f.content)
-	return hex.EncodeToString(sum[:])
+func (f file) size() int64 {
+	if f.object != nil {
+		return f.object.size
+	}
+	return int64(len(f.content))
 }
 
 // pointer is what git holds in place of a large file.
-func (f file) pointer() []byte {
-	return fmt.Appendf(nil, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", f.sha256(), len(f.content))
+func (o *object) pointer() []byte {
+	return fmt.Appendf(nil, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", o.oid, o.size)
 }
 
 func gitHash(content []byte) string {

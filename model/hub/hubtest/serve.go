@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -23,8 +25,16 @@ const (
 // recorded notes a request and applies the first fault that it meets.
 func (s *Server) recorded(serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body []byte
+		if r.Method == http.MethodPost {
+			var err error
+			if body, err = io.ReadAll(r.Body); err != nil {
+				return // the connection is gone
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		s.mu.Lock()
-		s.requests = append(s.requests, Request{r.Method, r.Host, r.URL.Path, r.URL.RawQuery, r.Header.Clone()})
+		s.requests = append(s.requests, Request{r.Method, r.Host, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
 		fault := s.fault(r)
 		s.mu.Unlock()
 		if fault == nil {
@@ -49,6 +59,10 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 // serveHub takes an address apart. It works on the escaped path, since the
 // slashes of a revision are escaped.
 func (s *Server) serveHub(w http.ResponseWriter, r *http.Request) {
+	if serve := s.general(r); serve != nil {
+		serve(w, r)
+		return
+	}
 	parts := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
 	for i := range parts {
 		if plain, err := url.PathUnescape(parts[i]); err == nil {
@@ -56,18 +70,27 @@ func (s *Server) serveHub(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	cached := strings.HasPrefix(r.URL.Path, cachePath)
+	api := !cached && parts[0] == "api"
 	switch {
 	case cached:
 		parts = parts[2:]
-	case parts[0] == "api":
+	case api:
 		parts = parts[1:]
 	case parts[0] != "datasets": // a model's page has no "models" in front
 		parts = append([]string{"models"}, parts...)
 	}
 	// The name has one part or two: what comes after it tells.
+	what := []string{"resolve"}
+	if api {
+		what = []string{"revision", "tree", "preupload", "commit", "branch"}
+	}
 	at := slices.IndexFunc(parts, func(p string) bool {
-		return cached && isCommit(p) || !cached && (p == "revision" || p == "tree" || p == "resolve")
+		return cached && isCommit(p) || !cached && slices.Contains(what, p)
 	})
+	if api && at < 0 { // it is about the repository as a whole
+		at = len(parts)
+		parts = append(parts, "revision", "main")
+	}
 	if cached && at > 0 {
 		parts = slices.Insert(parts, at, "cached")
 	}
@@ -105,13 +128,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, on asked) {
 		http.Redirect(w, r, u.String(), http.StatusTemporaryRedirect)
 		return
 	}
-	if known == nil || repo.private && !repo.opens(r) {
+	open := repo.opens(r) || known != nil && s.isMember(r, on.repo)
+	if known == nil || repo.private && !open {
 		// Without a token the hub does not tell what is there.
 		status := http.StatusUnauthorized
 		if r.Header.Get("Authorization") != "" {
 			status = http.StatusNotFound
 		}
 		refuse(w, status, "RepoNotFound", "Repository not found")
+		return
+	}
+	if r.Method == http.MethodPost {
+		s.write(w, r, on)
 		return
 	}
 	if named {
@@ -124,11 +152,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, on asked) {
 	}
 	switch on.what {
 	case "revision":
-		serveRevision(w, on.repo, on.revision, files)
+		serveRevision(w, on.repo, on.revision, files, repo.private)
 	case "tree":
 		s.serveTree(w, r, files)
 	default:
-		s.resolve(w, r, repo, on, files)
+		s.resolve(w, r, open, on, files)
 	}
 }
 
@@ -145,7 +173,7 @@ func (r repo) opens(req *http.Request) bool {
 	return r.gate == "" || req.Header.Get("Authorization") == "Bearer "+r.gate
 }
 
-func serveRevision(w http.ResponseWriter, name, commit string, files map[string]file) {
+func serveRevision(w http.ResponseWriter, name, commit string, files map[string]file, private bool) {
 	kind, id, _ := strings.Cut(name, "/")
 	type sibling struct {
 		Name string `json:"rfilename"`
@@ -154,7 +182,7 @@ func serveRevision(w http.ResponseWriter, name, commit string, files map[string]
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		siblings = append(siblings, sibling{name})
 	}
-	answer := map[string]any{"_id": "0", "id": id, "sha": commit, "private": false, "disabled": false, "downloads": 0, "likes": 0, "tags": []string{}, "siblings": siblings}
+	answer := map[string]any{"_id": "0", "id": id, "sha": commit, "private": private, "disabled": false, "downloads": 0, "likes": 0, "tags": []string{}, "siblings": siblings}
 	if kind == "models" {
 		answer["modelId"] = id
 	}
@@ -193,17 +221,17 @@ func (s *Server) serveTree(w http.ResponseWriter, r *http.Request, files map[str
 }
 
 func (f file) listed(name string) map[string]any {
-	item := map[string]any{"type": "file", "oid": f.etag(), "size": len(f.content), "path": name}
-	if f.lfs {
-		item["oid"] = gitHash(f.pointer())
-		item["lfs"] = map[string]any{"oid": f.sha256(), "size": len(f.content), "pointerSize": len(f.pointer())}
+	item := map[string]any{"type": "file", "oid": f.etag(), "size": f.size(), "path": name}
+	if f.object != nil {
+		item["oid"] = gitHash(f.object.pointer())
+		item["lfs"] = map[string]any{"oid": f.object.oid, "size": f.size(), "pointerSize": len(f.object.pointer())}
 	}
 	return item
 }
 
-func (s *Server) resolve(w http.ResponseWriter, r *http.Request, repo repo, on asked, files map[string]file) {
+func (s *Server) resolve(w http.ResponseWriter, r *http.Request, open bool, on asked, files map[string]file) {
 	w.Header().Set("X-Repo-Commit", on.revision)
-	if !repo.opens(r) {
+	if !open {
 		if r.Header.Get("Authorization") == "" {
 			refuse(w, http.StatusUnauthorized, "GatedRepo", "Access to "+on.repo+" is restricted. You must have access to it and be authenticated.")
 		} else {
@@ -218,15 +246,15 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request, repo repo, on a
 	}
 	etag := `"` + f.etag() + `"`
 	switch {
-	case f.lfs:
+	case f.object != nil:
 		w.Header().Set("X-Linked-Etag", etag)
-		w.Header().Set("X-Linked-Size", strconv.Itoa(len(f.content)))
-		w.Header().Set("ETag", `W/"`+gitHash(f.pointer())+`"`)
-		w.Header().Set("Location", s.CDN+blobPath+f.sha256()+"?Expires=9999999999&X-Signature="+signature)
+		w.Header().Set("X-Linked-Size", strconv.FormatInt(f.size(), 10))
+		w.Header().Set("ETag", `W/"`+gitHash(f.object.pointer())+`"`)
+		w.Header().Set("Location", s.CDN+blobPath+f.object.oid+"?Expires=9999999999&X-Signature="+signature)
 		w.WriteHeader(http.StatusFound)
 	case on.what == "cached":
 		w.Header().Set("ETag", etag)
-		serveBytes(w, r, f.content)
+		serveBytes(w, r, bytes.NewReader(f.content))
 	default:
 		parts := strings.Split(on.name, "/")
 		for i := range parts {
@@ -250,32 +278,38 @@ func (s *Server) serveCDN(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Forbidden", http.StatusForbidden)
 		return
 	}
-	content, ok := s.large(strings.TrimPrefix(r.URL.Path, blobPath))
+	if IsUpload(r) {
+		s.serveUpload(w, r)
+		return
+	}
+	o, ok := s.large(strings.TrimPrefix(r.URL.Path, blobPath))
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
+	f, err := os.Open(o.path)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer f.Close()
 	w.Header().Set("ETag", `"`+strings.Repeat("0", 32)+`"`) // of the storage's own, not the file's hash
-	serveBytes(w, r, content)
+	serveBytes(w, r, f)
 }
 
-func (s *Server) large(hash string) ([]byte, bool) {
+func (s *Server) large(hash string) (object, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, repo := range s.repos {
-		for _, files := range repo.commits {
-			for _, f := range files {
-				if f.lfs && f.sha256() == hash {
-					return f.content, true
-				}
-			}
+		if o, ok := repo.objects[hash]; ok {
+			return o, true
 		}
 	}
-	return nil, false
+	return object{}, false
 }
 
 // serveBytes does ranges and HEAD.
-func serveBytes(w http.ResponseWriter, r *http.Request, content []byte) {
+func serveBytes(w http.ResponseWriter, r *http.Request, content io.ReadSeeker) {
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	http.ServeContent(w, r, "", time.Time{}, content)
 }
