@@ -1,12 +1,37 @@
-// Package trainer fine-tunes a BLIP model: AdamW under a schedule over epochs
-// of batches, an evaluation and a checkpoint after each epoch, and the choice
-// of the best.
+// Package trainer fine-tunes a BLIP model as Hugging Face's Trainer does: AdamW
+// under a schedule over batches, evaluations and checkpoints by steps or epochs,
+// and the choice of the best.
+//
+// # Checkpoints
 //
 // A run keeps its checkpoints in one folder, checkpoint-N after N steps, each
 // a complete Hugging Face model folder with the optimiser's memory and the
-// trainer's state beside the weights. Each appears whole or not at all. A run
-// that is started again goes on from the last of them, at the start of an
-// epoch, with the losses that it would have had.
+// trainer's state beside the weights. Each appears whole or not at all. The
+// model of a run with LoRA is merged, with the adapter in a folder beside it;
+// that of a run with a running average is the average.
+//
+// # Again
+//
+// A run that is started again goes on from its last checkpoint, wherever in an
+// epoch that is, and ends, on the CPU, with the weights that it would have had
+// to the bit: what a step does depends on the weights, the optimiser's memory,
+// the seed, the step's number and its batches alone. A run whose context ends
+// saves a checkpoint before it returns [ErrStopped].
+//
+// # Failures
+//
+// A loss that is not a number, memory that runs out, a full disk or data that
+// cannot be read end the run before they touch a checkpoint; the error names
+// the one that is left.
+//
+// # Differences from the Trainer
+//
+// These are of transformers 5.23. For BLIP the Trainer divides the gradient of
+// accumulated batches by nothing, so that it is the sum of the batches' means and
+// the loss in its log their sum; here it is what [Average] says. Its
+// label_smoothing_factor compares the logits of a token with that token rather
+// than the next; here it is BLIP's own smoothing with another factor. What is the
+// best so far is always saved, whatever save_strategy says.
 //
 // The trainer knows neither Parquet nor metrics: batches and the evaluation
 // are handed in ([Data], [Run.Evaluate]).
@@ -14,16 +39,10 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
-	"math"
-	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/blipflow/blipflow/model/blip"
@@ -34,35 +53,19 @@ import (
 
 // Data gives the batches of a training run.
 type Data interface {
-	// Batches are those of an epoch, counted from 0, in an order that depends
-	// on nothing but the epoch.
-	Batches(epoch int) iter.Seq2[blip.Batch, error]
+	// Batches are those of an epoch, counted from 0, without its first skip ones,
+	// in an order that depends on nothing but the epoch.
+	Batches(epoch, skip int) iter.Seq2[blip.Batch, error]
 	// Len is how many batches an epoch has.
 	Len() int
 }
 
-// Record is a line of the training log.
-type Record struct {
-	Step         int                `json:"step"`
-	Epoch        float64            `json:"epoch"`
-	Loss         *float64           `json:"loss,omitempty"`
-	LearningRate *float64           `json:"learning_rate,omitempty"`
-	GradNorm     *float64           `json:"grad_norm,omitempty"`
-	Eval         map[string]float64 `json:"eval,omitempty"`
-}
-
-// State is what a run has done so far: trainer_state.json.
-type State struct {
-	GlobalStep int      `json:"global_step"`
-	Epoch      int      `json:"epoch"`
-	MaxSteps   int      `json:"max_steps"`
-	LogHistory []Record `json:"log_history"`
-	// BestMetric and BestCheckpoint are of the best epoch so far; the latter
-	// is a folder's name.
-	BestMetric     *float64 `json:"best_metric"`
-	BestCheckpoint string   `json:"best_model_checkpoint"`
-	// Settings is a hash of what the run was started with; see [Run.Settings].
-	Settings string `json:"settings"`
+// Scores are what an evaluation finds.
+type Scores struct {
+	// Metrics by name. "loss" and names that end in it are better when lower.
+	Metrics map[string]float64
+	// Notes say how the scores came about, such as a metric's signature.
+	Notes map[string]string
 }
 
 // Run is a training run.
@@ -74,33 +77,46 @@ type Run struct {
 	Device *torch.Device
 	// Output is where the checkpoints go.
 	Output string
+	// Resume is a checkpoint to go on from where the output has none yet. It may
+	// be of a run with other settings. Empty for the start.
+	Resume string
 	// Settings is a hash of all that decides the outcome. Checkpoints of
-	// another hash are refused.
+	// another hash in the output are refused.
 	Settings string
+	// Hardware is what the run runs on, in words, for the record.
+	Hardware string
 	Data     Data
-	// Evaluate judges the model on the validation split, after each epoch. It
-	// may be nil: then the last checkpoint is the best.
-	Evaluate func(ctx context.Context, m *blip.Model) (map[string]float64, error)
-	// Report is called after each step. It may be nil.
+	// Evaluate judges the model on the validation split. It may be nil: then the
+	// last checkpoint is the best.
+	Evaluate func(ctx context.Context, m *blip.Model) (Scores, error)
+	// Report is called with an empty record before the first step, and after each
+	// step and each evaluation. It may be nil.
 	Report func(s State, last Record)
+	// LogFile takes a line of JSON for each Record of the log, as it comes. Empty
+	// for none.
+	LogFile string
+	// EventFolder takes the same for TensorBoard. Empty for none.
+	EventFolder string
+	// Commit surrounds whatever changes the names in the output: it may refuse,
+	// for a run that another has taken over from. It may be nil.
+	Commit func(change func() error) error
 }
 
 var (
 	// ErrOtherRun is wrapped where the output holds checkpoints of a run with
 	// other settings.
 	ErrOtherRun = errors.New("the checkpoints there are those of a run with other settings")
-	// ErrDiverged is wrapped where the loss is no longer a number.
-	ErrDiverged = errors.New("the loss is not a number")
+	// ErrDiverged is wrapped where the loss or its gradient is no longer a number.
+	ErrDiverged = errors.New("not a number")
 	// ErrMetric is wrapped where the evaluation does not give the metric that
 	// is to choose the best checkpoint.
 	ErrMetric = errors.New("no such metric")
+	// ErrStopped is wrapped where the context ended and a checkpoint was saved.
+	ErrStopped = errors.New("training stopped")
 )
 
-// StateFile is the name of a checkpoint's state.
-const StateFile = "trainer_state.json"
-
 // Train runs to the end, from the start or from the last checkpoint, and gives
-// the state and the folder of the best checkpoint.
+// the state and the folder of the outcome: the best checkpoint, or the last.
 func (r *Run) Train(ctx context.Context) (State, string, error) {
 	if err := r.Config.Validate(); err != nil {
 		return State{}, "", err
@@ -112,30 +128,52 @@ func (r *Run) Train(ctx context.Context) (State, string, error) {
 	if err != nil {
 		return State{}, "", err
 	}
-	if state.Epoch >= r.Config.NumTrainEpochs {
-		return state, filepath.Join(r.Output, state.BestCheckpoint), nil
-	}
-	source := r.Folder
-	if from != "" {
-		if source, err = checkpoint.Open(from); err != nil {
-			return State{}, "", err
+	if !state.done() || r.owes(state) || from == "" || from == r.Resume {
+		if state, err = r.goOn(ctx, state, from); err != nil {
+			return state, "", r.explain(err)
 		}
 	}
-	m, err := source.Load(r.Device)
+	return state, filepath.Join(r.Output, state.outcome(r.Config)), nil
+}
+
+// owes reports whether the evaluation that is due after the state's last step
+// has not come to pass.
+func (r *Run) owes(s State) bool {
+	due := r.Config.plan(r.Data.Len()).due(r.Config.EvalStrategy, r.Config.EvalSteps, s.GlobalStep)
+	return r.Evaluate != nil && s.GlobalStep > 0 && s.Evaluated != s.GlobalStep && s.Ended == "" && due
+}
+
+// explain adds to an error what can be done about it.
+func (r *Run) explain(err error) error {
+	if errors.Is(err, torch.ErrOutOfMemory) {
+		err = fmt.Errorf("%w (a smaller per_device_train_batch_size with more gradient_accumulation_steps, or gradient_checkpointing, takes less memory)", err)
+	}
+	if steps, listed := Checkpoints(r.Output); listed == nil && len(steps) > 0 {
+		return fmt.Errorf("%w; %s is whole, and the same command goes on from it", err, Name(steps[len(steps)-1]))
+	}
+	return err
+}
+
+// last finds the newest checkpoint of this run, or the one to resume from.
+func (r *Run) last() (State, string, error) {
+	fresh := State{
+		MaxSteps: r.Config.plan(r.Data.Len()).total, Settings: r.Settings, Scale: newLossScale(r.Config.Precision),
+	}
+	steps, err := Checkpoints(r.Output)
 	if err != nil {
 		return State{}, "", err
 	}
-	defer m.Close()
-	state, err = r.train(ctx, m, state, from)
-	return state, filepath.Join(r.Output, state.BestCheckpoint), err
-}
-
-// last finds the newest checkpoint of this run.
-func (r *Run) last() (State, string, error) {
-	total := r.steps() * r.Config.NumTrainEpochs
-	steps, err := Checkpoints(r.Output)
-	if err != nil || len(steps) == 0 {
-		return State{MaxSteps: total, Settings: r.Settings}, "", err
+	if len(steps) == 0 {
+		if r.Resume == "" {
+			return fresh, "", nil
+		}
+		s, err := ReadState(r.Resume)
+		if err != nil {
+			return State{}, "", err
+		}
+		// Its names and its verdicts are of another folder.
+		s.MaxSteps, s.Settings, s.BestCheckpoint, s.BestMetric, s.Ended, s.Evaluated, s.Worse = fresh.MaxSteps, r.Settings, "", nil, "", 0, 0
+		return s, r.Resume, nil
 	}
 	path := filepath.Join(r.Output, Name(steps[len(steps)-1]))
 	s, err := ReadState(path)
@@ -148,91 +186,7 @@ func (r *Run) last() (State, string, error) {
 	return s, path, nil
 }
 
-// ReadState reads a checkpoint's state.
-func ReadState(folder string) (State, error) {
-	var s State
-	data, err := os.ReadFile(filepath.Join(folder, StateFile))
-	if err != nil {
-		return s, fmt.Errorf("read checkpoint: %w", err)
-	}
-	if err := json.Unmarshal(data, &s); err != nil {
-		return s, fmt.Errorf("read %s: %w", filepath.Join(folder, StateFile), err)
-	}
-	return s, nil
-}
-
-// Latest is the state of the last checkpoint in a folder of checkpoints.
-func Latest(folder string) (State, error) {
-	steps, err := Checkpoints(folder)
-	if err != nil {
-		return State{}, err
-	}
-	if len(steps) == 0 {
-		return State{}, fmt.Errorf("no checkpoint in %s", folder)
-	}
-	return ReadState(filepath.Join(folder, Name(steps[len(steps)-1])))
-}
-
-// Name is that of the checkpoint after a number of steps.
-func Name(step int) string { return "checkpoint-" + strconv.Itoa(step) }
-
-// Checkpoints lists the steps of a folder's checkpoints, rising.
-func Checkpoints(folder string) ([]int, error) {
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for checkpoints: %w", err)
-	}
-	var steps []int
-	for _, e := range entries {
-		if n, err := strconv.Atoi(strings.TrimPrefix(e.Name(), "checkpoint-")); err == nil && e.IsDir() && Name(n) == e.Name() {
-			steps = append(steps, n)
-		}
-	}
-	slices.Sort(steps)
-	return steps, nil
-}
-
-// steps is how many times an epoch moves the weights.
-func (r *Run) steps() int {
-	k := r.Config.GradientAccumulationSteps
-	return (r.Data.Len() + k - 1) / k
-}
-
-func (r *Run) train(ctx context.Context, m *blip.Model, state State, from string) (State, error) {
-	params := learned(m.Params(), r.Config.FreezeVision)
-	var opt *AdamW
-	err := r.Device.Run(torch.Inference, func() error {
-		for _, p := range params {
-			p.Tensor.RequireGrad(torch.Collected)
-		}
-		opt = NewAdamW(r.Device, params, r.Config)
-		if from != "" {
-			return opt.load(from, state.GlobalStep)
-		}
-		return nil
-	})
-	if opt != nil {
-		defer func() {
-			_ = r.Device.Run(torch.Inference, func() error { opt.Close(); return nil })
-		}()
-	}
-	if err != nil {
-		return state, err
-	}
-	for state.Epoch < r.Config.NumTrainEpochs {
-		if err := r.epoch(ctx, m, opt, &state); err != nil {
-			return state, err
-		}
-		if err := r.judge(ctx, m, opt, &state); err != nil {
-			return state, err
-		}
-	}
-	return state, nil
-}
-
+// learned are the parameters that training moves.
 func learned(params []*nn.Param, freezeVision bool) []*nn.Param {
 	if !freezeVision {
 		return params
@@ -244,204 +198,4 @@ func learned(params []*nn.Param, freezeVision bool) []*nn.Param {
 		}
 	}
 	return out
-}
-
-// epoch goes once through the data.
-func (r *Run) epoch(ctx context.Context, m *blip.Model, opt *AdamW, state *State) error {
-	// Dropout starts anew with each epoch, so that a run which resumes at one
-	// draws what it would have drawn.
-	if err := torch.Seed(r.Config.Seed + int64(state.Epoch)); err != nil {
-		return err
-	}
-	var group []blip.Batch
-	log := &window{}
-	done := 0
-	step := func() error {
-		err := r.step(m, opt, state, group, log, float64(done)/float64(r.Data.Len()))
-		group = group[:0]
-		return err
-	}
-	for batch, err := range r.Data.Batches(state.Epoch) {
-		if err != nil {
-			return fmt.Errorf("read training data: %w", err)
-		}
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("training stopped at step %d: %w", state.GlobalStep, err)
-		}
-		group = append(group, batch)
-		done++
-		if len(group) == r.Config.GradientAccumulationSteps {
-			if err := step(); err != nil {
-				return err
-			}
-		}
-	}
-	if len(group) > 0 {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	state.Epoch++
-	return nil
-}
-
-// window is what has happened since the last line of the log.
-type window struct {
-	loss  float64
-	steps int
-}
-
-// step moves the weights by the mean gradient of a group of batches.
-func (r *Run) step(m *blip.Model, opt *AdamW, state *State, group []blip.Batch, log *window, through float64) error {
-	rate := r.Config.rate(state.GlobalStep, state.MaxSteps)
-	var loss, norm float64
-	err := r.Device.Run(torch.Training, func() (err error) {
-		for _, b := range group {
-			torch.Tidy(r.Device, func() *torch.Tensor {
-				var out blip.Output
-				if out, err = m.Forward(b); err == nil {
-					share := out.Loss.Scale(1 / float64(len(group)))
-					loss += share.Float()
-					share.Backward()
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		r.Device.Without(func() {
-			norm = opt.Clip(r.Config.MaxGradNorm)
-			opt.Step(rate)
-			opt.ZeroGrad()
-		})
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("training step %d: %w", state.GlobalStep, err)
-	}
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return fmt.Errorf("training step %d: %w (a smaller learning_rate may help)", state.GlobalStep, ErrDiverged)
-	}
-	state.GlobalStep++
-	log.loss, log.steps = log.loss+loss, log.steps+1
-	rec := Record{Step: state.GlobalStep, Epoch: float64(state.Epoch) + through, Loss: &loss, LearningRate: &rate, GradNorm: &norm}
-	if state.GlobalStep%r.Config.LoggingSteps == 0 {
-		mean := log.loss / float64(log.steps)
-		logged := rec
-		logged.Loss = &mean
-		state.LogHistory = append(state.LogHistory, logged)
-		*log = window{}
-	}
-	if r.Report != nil {
-		r.Report(*state, rec)
-	}
-	return nil
-}
-
-// judge evaluates the epoch's model, writes its checkpoint and drops those
-// that are no longer wanted.
-func (r *Run) judge(ctx context.Context, m *blip.Model, opt *AdamW, state *State) error {
-	best := true
-	if r.Evaluate != nil {
-		scores, err := r.Evaluate(ctx, m)
-		if err != nil {
-			return fmt.Errorf("evaluate after epoch %d: %w", state.Epoch, err)
-		}
-		rec := Record{Step: state.GlobalStep, Epoch: float64(state.Epoch), Eval: scores}
-		state.LogHistory = append(state.LogHistory, rec)
-		if r.Report != nil {
-			r.Report(*state, rec)
-		}
-		if best, err = r.better(scores, state); err != nil {
-			return err
-		}
-	}
-	name := Name(state.GlobalStep)
-	if best {
-		state.BestCheckpoint = name
-	}
-	if err := r.save(m, opt, *state, name); err != nil {
-		return fmt.Errorf("save %s: %w", name, err)
-	}
-	return r.sweep(*state)
-}
-
-// better compares the epoch with the best so far, and remembers it if it wins.
-func (r *Run) better(scores map[string]float64, state *State) (bool, error) {
-	key := r.Config.MetricForBestModel
-	got, ok := scores[key]
-	if !ok {
-		return false, fmt.Errorf("%w: metric_for_best_model is %q", ErrMetric, key)
-	}
-	if state.BestMetric != nil {
-		if lower := key == "loss"; lower && got >= *state.BestMetric || !lower && got <= *state.BestMetric {
-			return false, nil
-		}
-	}
-	state.BestMetric = &got
-	return true, nil
-}
-
-// save writes a checkpoint aside and renames it.
-func (r *Run) save(m *blip.Model, opt *AdamW, state State, name string) (err error) {
-	if err := os.MkdirAll(r.Output, 0o755); err != nil {
-		return err
-	}
-	aside, err := os.MkdirTemp(r.Output, "."+name+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(aside))
-		}
-	}()
-	if err := os.Chmod(aside, 0o755); err != nil {
-		return err
-	}
-	if err := r.Folder.Fill(aside, m, ""); err != nil {
-		return err
-	}
-	if err := r.Device.Run(torch.Inference, func() error { return opt.save(aside) }); err != nil {
-		return err
-	}
-	data, err := json.MarshalIndent(state, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(aside, StateFile), append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(aside, filepath.Join(r.Output, name))
-}
-
-// sweep removes all checkpoints but the last ones and the best, and what a run
-// that died left aside.
-func (r *Run) sweep(state State) error {
-	steps, err := Checkpoints(r.Output)
-	if err != nil {
-		return err
-	}
-	last := len(steps) - 1
-	keep := map[string]bool{Name(steps[last]): true, state.BestCheckpoint: true}
-	for _, step := range slices.Backward(steps) {
-		if name := Name(step); len(keep) < r.Config.SaveTotalLimit {
-			keep[name] = true
-		} else if !keep[name] {
-			if err := os.RemoveAll(filepath.Join(r.Output, name)); err != nil {
-				return fmt.Errorf("remove an old checkpoint: %w", err)
-			}
-		}
-	}
-	leftovers, err := filepath.Glob(filepath.Join(r.Output, ".checkpoint-*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range leftovers {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("remove an unfinished checkpoint: %w", err)
-		}
-	}
-	return nil
 }
