@@ -1,36 +1,41 @@
-// Package export is the last stage of a training pipeline: it puts the best
+// Package export is the last stage of a training pipeline: it puts the chosen
 // model into the output folder, as a Hugging Face folder that transformers
-// loads, with what a reader wants beside it.
+// loads, with what a reader wants beside it, and may push it to the hub.
 //
 //	config.json, generation_config.json, preprocessor_config.json,
 //	tokenizer.json, vocab.txt, …, model.safetensors
-//	README.md            model card, with the metrics of the test split
+//	adapter/             of a run with LoRA, whose product is in the weights too
+//	README.md            model card: data, settings, scores, energy
 //	training_log.jsonl   a line each logging step and each evaluation
 //
-// Every file appears whole or not at all, the weights last: a folder with
-// model.safetensors is complete. The optimiser's memory stays behind in the
-// checkpoint.
+// # Whole or not
+//
+// Everything is written aside, on the same disk. Only then does it take the place
+// of what an earlier export left, which is put back if that fails. The weights
+// leave first and come last: a folder with model.safetensors is complete. A run
+// that was killed meanwhile is made good by the next one. So a disk that fills up
+// costs nothing that was there.
+//
+// What a checkpoint has for going on with training stays behind in it.
+//
+// # Push
+//
+// After that, the exported files and those named in [Push] go to the hub in one
+// commit, with the client and the token of package hub. Shards, checkpoints and
+// whatever else stands in the output do not. Where it fails, the job fails, and
+// the export stays; the same command tries again.
 package export
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/blipflow/blipflow/model/checkpoint"
-	"github.com/blipflow/blipflow/model/safetensors"
-	"github.com/blipflow/blipflow/model/trainer"
-	"github.com/blipflow/blipflow/stages/records"
 )
 
 func init() {
@@ -41,16 +46,40 @@ func init() {
 // LogFile is the name of the training log in the output.
 const LogFile = "training_log.jsonl"
 
-// Config says where to and with what words.
+// Config says where to, and with what words. Output, Name and Dataset must be set.
 type Config struct {
 	// Output is the folder to fill. It may hold other things.
 	Output string
 	// Name is what the model card calls the model.
 	Name string
-	// Base and Dataset are what it was made from, for the card.
-	Base, Dataset string
-	// Prompt is what captions were trained to follow, for the card; may be empty.
+	// Base is the model that training started from: a folder, whose name the card
+	// gives, or an id on the hub, with @revision or not, which it links to. Empty
+	// means random weights.
+	Base string
+	// Dataset is the data set's name, or its id on the hub likewise.
+	Dataset string
+	// Data is the folder of the shards that were trained on, whose manifest the
+	// card tells of; may be empty.
+	Data string
+	// Prompt is what captions were trained to follow; may be empty.
 	Prompt string
+	// Metric is the validation metric that chose the checkpoint
+	// (metric_for_best_model), empty where it is the last one.
+	Metric string
+	// License is the hub's key of a licence, such as "bsd-3-clause"; empty leaves
+	// it open.
+	License string
+	// Language of the captions, as an ISO 639 code.
+	Language string
+	// Settings are those of the run, in whatever has JSON. The card has a row for
+	// each member of an object, in its order.
+	Settings any
+	// CarbonIntensity is that of the electricity, in grams of CO₂ equivalent a kWh,
+	// and Region where the machine stands. 0 means the world's average.
+	CarbonIntensity float64
+	Region          string
+	// Push sends the model to the hub, if it names a repository.
+	Push Push
 }
 
 // Run exports. best is a PCollection of one string, the checkpoint's folder;
@@ -58,125 +87,48 @@ type Config struct {
 // where there was nothing to score. The result is the output folder.
 func Run(s beam.Scope, cfg Config, best, metrics beam.PCollection) beam.PCollection {
 	s = s.Scope("export")
-	return beam.ParDo(s, &exportFn{Config: cfg}, best, beam.SideInput{Input: metrics})
+	// Beam's coder of structs knows nothing of the settings' own JSON forms.
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		panic(fmt.Sprintf("export.Run: %v", err)) // settings without JSON: a mistake in the program
+	}
+	return beam.ParDo(s, &exportFn{Config: string(text)}, best, beam.SideInput{Input: metrics})
 }
 
 type exportFn struct {
-	Config Config
+	// Config is a Config as JSON.
+	Config string
 }
-
-// left are the files of a checkpoint that are for going on with training.
-var left = []string{trainer.StateFile, trainer.OptimizerFile, checkpoint.CardFile}
 
 // ProcessElement fills the output from the checkpoint.
-func (fn *exportFn) ProcessElement(_ context.Context, best string, metrics func(*string) bool) (string, error) {
+func (fn *exportFn) ProcessElement(ctx context.Context, best string, metrics func(*string) bool) (string, error) {
+	var settings json.RawMessage
+	cfg := Config{Settings: &settings}
+	if err := json.Unmarshal([]byte(fn.Config), &cfg); err != nil {
+		return "", fmt.Errorf("export: settings: %w", err)
+	}
+	cfg.Settings, cfg.Push = settings, cfg.Push.owned(ctx)
 	var report string
 	metrics(&report)
-	if err := fn.export(best, report); err != nil {
+	names, err := cfg.export(best, report)
+	if err != nil {
 		return "", fmt.Errorf("export %s: %w", best, err)
 	}
-	return filepath.Abs(fn.Config.Output)
+	if err := cfg.push(ctx, names); err != nil {
+		return "", fmt.Errorf("the model is complete in %s, but it was not pushed: %w", cfg.Output, err)
+	}
+	return filepath.Abs(cfg.Output)
 }
 
-func (fn *exportFn) export(best, report string) error {
-	entries, err := os.ReadDir(best)
+// export fills the output, and gives the names of what it put there.
+func (c Config) export(best, report string) ([]string, error) {
+	facts, log, err := c.gather(best, report)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	state, err := trainer.Latest(filepath.Dir(best))
+	text, err := facts.Markdown()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := fn.write(LogFile, logLines(state)); err != nil {
-		return err
-	}
-	if err := fn.write(checkpoint.CardFile, []byte(fn.card(state, report))); err != nil {
-		return err
-	}
-	weights := func(name string) bool { return name == safetensors.SingleName }
-	var names []string
-	for _, e := range entries {
-		if name := e.Name(); !e.IsDir() && !slices.Contains(left, name) && !weights(name) {
-			names = append(names, name)
-		}
-	}
-	for _, name := range append(names, safetensors.SingleName) {
-		if err := fn.copy(best, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (fn *exportFn) write(name string, data []byte) error {
-	return records.WriteFile(filepath.Join(fn.Config.Output, name), func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
-}
-
-func (fn *exportFn) copy(from, name string) (err error) {
-	in, err := os.Open(filepath.Join(from, name))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	return records.WriteFile(filepath.Join(fn.Config.Output, name), func(w io.Writer) error {
-		_, err := io.Copy(w, in)
-		return err
-	})
-}
-
-func logLines(s trainer.State) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	for _, r := range s.LogHistory {
-		_ = enc.Encode(r) // finite numbers and strings: the trainer stops at others
-	}
-	return b.Bytes()
-}
-
-// card is the model card: metadata that the hub reads, then words.
-func (fn *exportFn) card(s trainer.State, report string) string {
-	var b strings.Builder
-	c := fn.Config
-	fmt.Fprintf(&b, "---\nlibrary_name: transformers\npipeline_tag: image-to-text\ntags:\n- image-captioning\n- blip\n---\n\n# %s\n\n", c.Name)
-	fmt.Fprintf(&b, "An image captioner: BLIP, trained from %s on %s by blipflow, in %d steps over %d epochs. The checkpoint is that of step %s", c.Base, c.Dataset,
-		s.GlobalStep, s.Epoch, strings.TrimPrefix(s.BestCheckpoint, "checkpoint-"))
-	if s.BestMetric != nil {
-		fmt.Fprintf(&b, ", the best on the validation split (%.4g)", *s.BestMetric)
-	}
-	b.WriteString(".\n")
-	if c.Prompt != "" {
-		fmt.Fprintf(&b, "\nIt was trained to go on after a prompt, and captions best after it: `--prompt=%q`.\n", c.Prompt)
-	}
-	if report != "" {
-		fmt.Fprintf(&b, "\n## Metrics\n\nOn the test split, scored once; see coco_metrics.json.\n\n%s", table(report))
-	}
-	return b.String()
-}
-
-// table shows the corpus scores of a coco_metrics.json, in its order.
-func table(report string) string {
-	dec := json.NewDecoder(strings.NewReader(report))
-	if _, err := dec.Token(); err != nil {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("| metric | score |\n| --- | --- |\n")
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			break
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			break
-		}
-		var score float64
-		if string(value) != "null" && json.Unmarshal(value, &score) == nil {
-			fmt.Fprintf(&b, "| %v | %.4f |\n", key, score)
-		}
-	}
-	return b.String()
+	return fill(c.Output, best, map[string][]byte{checkpoint.CardFile: []byte(text), LogFile: log})
 }
