@@ -24,17 +24,26 @@ const (
 	ExitDone   = 0
 	ExitFailed = 1
 	ExitUsage  = 2
+	// ExitStopped says that a signal ended the command, that what it had done is
+	// saved, and that the same command goes on from there.
+	ExitStopped = 3
 )
+
+// ErrNotSaved is wrapped by an error of a command that a signal ended and that
+// failed to save where it was.
+var ErrNotSaved = errors.New("stopped by a signal, but not saved")
 
 // Main is the whole of a pipeline's main function: it settles the values of the
 // process's command line, starts Beam, validates, runs, and exits. In a worker
 // process of Beam's, which is this program started with other flags, it serves
 // the worker and does not return.
 //
-// Run's context ends at an interrupt. An error of Run that wraps *Error counts as
+// Run's context ends at an interrupt, and at the signal that asks a process to
+// end; a second one ends the process. An error of Run that wraps *Error counts as
 // a wrong setting.
 func (p Program[T]) Main(run func(ctx context.Context, cfg T) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	code := p.run(ctx, flag.CommandLine, os.Args[1:], os.Stdout, os.Stderr, run)
 	stop()
 	os.Exit(code)
@@ -80,9 +89,9 @@ func (p Program[T]) exit(ctx context.Context, err error, stderr io.Writer) int {
 	switch {
 	case err == nil, errors.Is(err, ErrDone):
 		return ExitDone
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && !errors.Is(err, ErrNotSaved):
 		fmt.Fprintf(stderr, "%s: interrupted; the same command goes on from what is complete\n", p.Name)
-		return ExitFailed
+		return ExitStopped
 	case errors.As(err, &bad):
 		fmt.Fprintf(stderr, "%s: %s\n", p.Name, oneLine(err.Error()))
 		return ExitUsage

@@ -245,7 +245,7 @@ func TestExit(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var out bytes.Buffer
-	if code := program.exit(ctx, ctx.Err(), &out); code != 1 || !strings.Contains(out.String(), "interrupted") {
+	if code := program.exit(ctx, ctx.Err(), &out); code != ExitStopped || !strings.Contains(out.String(), "interrupted") {
 		t.Errorf("interrupted: code %d, %q", code, out.String())
 	}
 }

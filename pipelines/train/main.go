@@ -10,6 +10,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -42,7 +43,13 @@ func run(ctx context.Context, cfg config) (err error) {
 	defer func() { err = errors.Join(err, j.close()) }()
 	p, s := beam.NewPipelineWithRoot()
 	j.graph(s)
-	if _, err := runners.Run(ctx, p); err != nil {
+	// A signal ends training first, and then the job.
+	running, cancel := train.Outlive(ctx)
+	defer cancel()
+	if _, err := runners.Run(running, p); err != nil {
+		if lost := train.Unsaved(); lost != nil {
+			return fmt.Errorf("%w: %w", settings.ErrNotSaved, lost)
+		}
 		return err
 	}
 	show.Stop()
@@ -71,6 +78,7 @@ func (j *job) close() error {
 const (
 	dataFolder       = "data"
 	checkpointFolder = "checkpoints"
+	runsFolder       = "runs" // TensorBoard's
 	captionsFile     = "test_captions.jsonl"
 	metricsFile      = "coco_metrics.json"
 )
@@ -132,7 +140,7 @@ func (j *job) graph(s beam.Scope) {
 	tests := preprocess.Files(s, dataset.Test, data)
 	output := caption.Output{Path: j.cfg.in(captionsFile)}
 	captioning := caption.Config{
-		Work: output.Work(), BatchSize: j.cfg.EvalBatchSize, Device: j.cfg.Device,
+		Work: output.Work(), BatchSize: j.cfg.EvalBatch, Device: j.cfg.Device,
 		Settings: caption.Settings{Generation: j.cfg.generation(), Prompt: j.prompt, StripPrompt: j.prompt != ""},
 	}
 	predictions, parts := caption.Examples(s, captioning, best, tests)
@@ -140,8 +148,5 @@ func (j *job) graph(s beam.Scope) {
 
 	references := evaluate.References(s, dataset.Test, tests)
 	report := evaluate.Score(s, j.cfg.in(metricsFile), references, predictions)
-	export.Run(s, export.Config{
-		Output: j.cfg.Output, Name: filepath.Base(j.cfg.Output), Base: j.cfg.Model, Dataset: j.set.Name,
-		Prompt: j.prompt,
-	}, best, report)
+	export.Run(s, j.export(), best, report)
 }

@@ -115,7 +115,7 @@ func TestChainOnAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := short(dir)
-	c.Dataset, c.Epochs, c.TrainBatchSize, c.Accumulation, c.CaptionPolicy = pictures, 1, 8, 2, "all"
+	c.Dataset, c.Epochs, c.TrainBatch, c.Accumulation, c.CaptionPolicy = pictures, 1, 8, 2, "all"
 	if err := run(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (s *shards) Len() int { return (s.items + s.batch - 1) / s.batch }
 
 // Batches reads ahead of the caller: while the device works on one batch, the
 // next ones are put together.
-func (s *shards) Batches(epoch int) iter.Seq2[blip.Batch, error] {
+func (s *shards) Batches(epoch, skip int) iter.Seq2[blip.Batch, error] {
 	return func(yield func(blip.Batch, error) bool) {
 		type result struct {
 			batch blip.Batch
@@ -90,6 +90,10 @@ func (s *shards) Batches(epoch int) iter.Seq2[blip.Batch, error] {
 		defer reader.Wait()
 		defer close(stop)
 		for r := range ready {
+			if skip > 0 && r.err == nil {
+				skip--
+				continue
+			}
 			if !yield(r.batch, r.err) || r.err != nil {
 				return
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/blipflow/blipflow/model/captioner"
 	"github.com/blipflow/blipflow/model/checkpoint"
 	"github.com/blipflow/blipflow/model/torch"
+	"github.com/blipflow/blipflow/model/trainer"
 	"github.com/blipflow/blipflow/stages/dataset"
 	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/progress"
@@ -34,20 +35,20 @@ type judge struct {
 
 // evaluate gives the loss over all captions of the split, and sacrebleu's BLEU
 // of the captions that the model generates.
-func (j *judge) evaluate(ctx context.Context, m *blip.Model) (map[string]float64, error) {
+func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, error) {
 	loss, err := j.loss(ctx, m)
 	if err != nil {
-		return nil, err
+		return trainer.Scores{}, err
 	}
 	generated, err := j.generate(ctx, m)
 	if err != nil {
-		return nil, err
+		return trainer.Scores{}, err
 	}
 	bleu, err := j.score(generated)
 	if err != nil {
-		return nil, err
+		return trainer.Scores{}, err
 	}
-	return map[string]float64{MetricLoss: loss, MetricBLEU: bleu}, nil
+	return trainer.Scores{Metrics: map[string]float64{MetricLoss: loss, MetricBLEU: bleu}}, nil
 }
 
 // loss is the mean over the captions' tokens.
@@ -56,7 +57,7 @@ func (j *judge) loss(ctx context.Context, m *blip.Model) (float64, error) {
 	s.files, s.policy, s.batch = j.manifest.Files(dataset.Validation), AllCaptions, j.cfg.EvalBatchSize
 	s.augment = augment.Recipe{}
 	var sum, count float64
-	for batch, err := range s.Batches(0) {
+	for batch, err := range s.Batches(0, 0) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -146,3 +147,6 @@ func (j *judge) score(captions []string) (float64, error) {
 	}
 	return stats.Score().Score, nil
 }
+
+// Metrics are the names of the validation metrics.
+func Metrics() []string { return []string{MetricLoss, MetricBLEU} }

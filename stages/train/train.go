@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"path/filepath"
-	"time"
+	"syscall"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -15,10 +17,11 @@ import (
 	"github.com/blipflow/blipflow/model/generate"
 	"github.com/blipflow/blipflow/model/torch"
 	"github.com/blipflow/blipflow/model/trainer"
+	"github.com/blipflow/blipflow/model/trainer/footprint"
 	"github.com/blipflow/blipflow/stages/dataset"
 	"github.com/blipflow/blipflow/stages/preprocess"
-	"github.com/blipflow/blipflow/stages/progress"
 	"github.com/blipflow/blipflow/stages/records"
+	"github.com/blipflow/blipflow/stages/train/lease"
 	"github.com/blipflow/blipflow/transforms/augment"
 )
 
@@ -26,12 +29,21 @@ func init() {
 	register.DoFn2x2[context.Context, string, string, error](&trainFn{})
 }
 
+// LogFile is the name of the training log among the checkpoints, a trainer.Record
+// a line.
+const LogFile = "training_log.jsonl"
+
 // Config says how to train. Model, Output and MaxTokens must be set.
 type Config struct {
 	// Model is the folder of the base model.
 	Model string
-	// Output is the folder for the checkpoints.
+	// Output is the folder for the checkpoints and the training log.
 	Output string
+	// Resume is a checkpoint to go on from where the output has none: see
+	// trainer.Run.
+	Resume string `json:",omitempty"`
+	// Events is a folder for TensorBoard's event files. Empty for none.
+	Events string `json:",omitempty"`
 	// Device is "cpu", "cuda:N" or "auto".
 	Device string
 	// MaxTokens is the limit that the shards' captions were cut to
@@ -90,23 +102,26 @@ type trainFn struct {
 	Config string
 }
 
-// Metrics, under the namespace "train".
-var (
-	steps    = beam.NewCounter("train", "steps")
-	stepTime = beam.NewDistribution("train", "step_latency_micro_secs")
-)
-
-// ProcessElement trains on the shards in data and returns the best checkpoint.
+// ProcessElement trains on the shards in data and returns the best checkpoint. A
+// signal to end the process stops it with a checkpoint, wherever it runs.
 func (fn *trainFn) ProcessElement(ctx context.Context, data string) (string, error) {
 	var cfg Config
 	if err := json.Unmarshal([]byte(fn.Config), &cfg); err != nil {
 		return "", fmt.Errorf("train: settings: %w", err)
 	}
+	underWay.RLock()
+	defer underWay.RUnlock()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	best, err := train(ctx, cfg, data)
-	if err != nil {
-		return "", fmt.Errorf("train: %w", err)
+	if err == nil {
+		return best, nil
 	}
-	return best, nil
+	err = fmt.Errorf("train: %w", err)
+	if ctx.Err() != nil && !errors.Is(err, trainer.ErrStopped) && !errors.Is(err, context.Canceled) {
+		unsaved.Store(&err)
+	}
+	return "", err
 }
 
 // ErrNoPictures is wrapped where the shards have no training split.
@@ -135,15 +150,29 @@ func train(ctx context.Context, cfg Config, data string) (string, error) {
 		return "", fmt.Errorf("%s: %w", data, ErrNoPictures)
 	}
 	run := &trainer.Run{
-		Config: cfg.Trainer, Folder: folder, Device: device, Output: cfg.Output,
-		Settings: cfg.identity(manifest), Data: train,
+		Config: cfg.Trainer, Folder: folder, Device: device, Output: cfg.Output, Resume: cfg.Resume,
+		Settings: cfg.identity(manifest), Hardware: footprint.Hardware(device.Name()).String(), Data: train,
+		LogFile: filepath.Join(cfg.Output, LogFile), EventFolder: cfg.Events,
 	}
 	if manifest.Rows(dataset.Validation) > 0 {
 		run.Evaluate = (&judge{cfg: cfg, folder: folder, manifest: manifest}).evaluate
 	}
-	run.Report = report(ctx)
-	_, best, err := run.Train(ctx)
+	return attempt(ctx, run)
+}
+
+// attempt trains while it holds the lease of the checkpoints' folder, and under
+// the eyes of Beam.
+func attempt(ctx context.Context, run *trainer.Run) (best string, err error) {
+	held, err := lease.Acquire(ctx, run.Output, lease.Options{})
 	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, held.Release()) }()
+	run.Commit = held.Do
+	w := watch(ctx)
+	defer w.close()
+	run.Report = w.report
+	if _, best, err = run.Train(ctx); err != nil {
 		return "", err
 	}
 	return filepath.Abs(best)
@@ -186,35 +215,12 @@ func newShards(m *preprocess.Manifest, f *checkpoint.Folder, cfg Config) *shards
 	return s
 }
 
-// identity names all that decides the outcome of a run. The device and what
-// only bounds memory are left out.
+// identity names all that decides the outcome of a run. The device, what only
+// bounds memory and what is only written down are left out.
 func (c Config) identity(m *preprocess.Manifest) string {
-	c.Output, c.Device, c.ShuffleBytes, c.EvalBatchSize = "", "", 0, 0
-	c.Trainer.SaveTotalLimit = 0
+	c.Output, c.Device, c.ShuffleBytes, c.EvalBatchSize, c.Resume, c.Events = "", "", 0, 0, "", ""
+	t := &c.Trainer
+	t.SaveTotalLimit, t.SaveStrategy, t.SaveSteps, t.LoggingSteps, t.GradientCheckpointing = 0, "", 0, 0, false
 	c.Model, _ = filepath.Abs(c.Model)
 	return records.Fingerprint(map[string]any{"config": c, "data": m.Settings})
-}
-
-// report counts steps in Beam's metrics and shows them on the terminal.
-func report(ctx context.Context) func(trainer.State, trainer.Record) {
-	var task *progress.Task
-	last := time.Now()
-	counted := 0
-	return func(s trainer.State, r trainer.Record) {
-		if task == nil {
-			task = progress.Start("train", int64(s.MaxSteps), "steps")
-			counted = s.GlobalStep - 1
-		}
-		task.Set(int64(s.GlobalStep))
-		if r.Loss != nil {
-			task.Note(fmt.Sprintf("epoch %.1f, loss %.3f", r.Epoch, *r.Loss))
-			steps.Inc(ctx, int64(s.GlobalStep-counted))
-			counted = s.GlobalStep
-			stepTime.Update(ctx, time.Since(last).Microseconds())
-		}
-		last = time.Now()
-		if s.GlobalStep == s.MaxSteps {
-			task.Done()
-		}
-	}
 }
