@@ -23,8 +23,9 @@ GO_FOLDERS = $(wildcard *.go) $(wildcard pipelines stages transforms model metri
 # What times this project beside its references; one of them needs Java.
 BENCH_SCRIPTS = $(filter-out $(if $(shell command -v java),,testdata/metrics_bench.py),$(wildcard testdata/*_bench.py))
 
-# What remakes golden files; *_bench.py time the reference, check_*.py look at what the program wrote.
-GOLDEN_SCRIPTS = $(filter-out testdata/check_%.py testdata/%_bench.py,$(wildcard testdata/*.py))
+# What remakes golden files; *_bench.py time the reference, check_*.py look at what the program wrote, photographs.py
+# makes a data set.
+GOLDEN_SCRIPTS = $(filter-out testdata/check_%.py testdata/%_bench.py testdata/photographs.py,$(wildcard testdata/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test race lint fmt bench golden fuzz parity clean

@@ -88,6 +88,9 @@ func (c config) in(name string) string { return filepath.Join(c.Output, name) }
 // prepare lists the data set, finds or makes the base model, and checks that
 // all fits together, before any work.
 func prepare(ctx context.Context, cfg config) (*job, error) {
+	if err := cfg.checkToken(ctx); err != nil {
+		return nil, err
+	}
 	j := &job{cfg: cfg}
 	var err error
 	if j.set, err = cfg.Load(ctx, cfg.Output); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 
@@ -49,12 +50,20 @@ func (c *config) validatePublishing() error {
 	if _, err := hub.ParseRepo(hub.Model, c.repo()); err != nil {
 		return settings.Bad("hub_model_id", "%v", err)
 	}
+	return nil
+}
+
+// checkToken asks the hub whose token it is that will push, before any work.
+func (c *config) checkToken(ctx context.Context) error {
+	if !c.PushToHub {
+		return nil
+	}
 	client, err := hub.FromEnv(os.Getenv)
+	if err == nil {
+		_, err = client.Whoami(ctx)
+	}
 	if err != nil {
 		return settings.Bad("push_to_hub", "%v", err)
-	}
-	if client.Token == "" {
-		return settings.Bad("push_to_hub", "needs a token that may write: set HF_TOKEN")
 	}
 	return nil
 }

@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/blipflow/blipflow/model/blip"
 	"github.com/blipflow/blipflow/stages/records"
@@ -61,39 +58,13 @@ type pair struct {
 // Len is the number of batches of an epoch; the last may be smaller.
 func (s *shards) Len() int { return (s.items + s.batch - 1) / s.batch }
 
-// Batches reads ahead of the caller: while the device works on one batch, the
-// next ones are put together.
+// Batches gives those of an epoch, without the first skip ones, which are read but
+// not put together. See [feed] for what is done ahead of the caller.
 func (s *shards) Batches(epoch, skip int) iter.Seq2[blip.Batch, error] {
 	return func(yield func(blip.Batch, error) bool) {
-		type result struct {
-			batch blip.Batch
-			err   error
-		}
-		const ahead = 4
-		ready, stop := make(chan result, ahead), make(chan struct{})
-		var reader sync.WaitGroup
-		reader.Go(func() {
-			defer close(ready)
-			send := func(r result) bool {
-				select {
-				case ready <- r:
-					return true
-				case <-stop:
-					return false
-				}
-			}
-			err := s.assemble(epoch, func(b blip.Batch) bool { return send(result{batch: b}) })
-			if err != nil {
-				send(result{err: err})
-			}
-		})
-		defer reader.Wait()
-		defer close(stop)
-		for r := range ready {
-			if skip > 0 && r.err == nil {
-				skip--
-				continue
-			}
+		f := s.feed(epoch, skip)
+		defer f.close()
+		for r := range f.batches() {
 			if !yield(r.batch, r.err) || r.err != nil {
 				return
 			}
@@ -101,55 +72,24 @@ func (s *shards) Batches(epoch, skip int) iter.Seq2[blip.Batch, error] {
 	}
 }
 
-// assemble puts an epoch's pairs together into batches.
-func (s *shards) assemble(epoch int, emit func(blip.Batch) bool) error {
-	var pairs []pair
-	flush := func() (more bool, err error) {
-		b, err := s.compose(pairs, epoch)
-		pairs = pairs[:0]
-		return err == nil && emit(b), err
-	}
-	for p, err := range s.shuffled(epoch) {
-		if err != nil {
-			return err
-		}
-		if pairs = append(pairs, p); len(pairs) == s.batch {
-			if more, err := flush(); !more {
-				return err
-			}
-		}
-	}
-	if len(pairs) == 0 {
-		return nil
-	}
-	_, err := flush()
-	return err
-}
-
-// compose augments and normalises a batch's pictures, each on a goroutine of its
-// own.
+// compose augments and normalises a batch's pictures.
 func (s *shards) compose(pairs []pair, epoch int) (blip.Batch, error) {
 	one := 3 * s.processor.Width * s.processor.Height
 	b := blip.Batch{Pixels: make([]float32, one*len(pairs))}
 	if s.prompt > 0 {
 		b.Prompt = slices.Repeat([]int{s.prompt}, len(pairs))
 	}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range pairs {
 		b.Tokens = append(b.Tokens, p.tokens)
-		group.Go(func() error {
-			if err := p.picture.Validate(); err != nil {
-				return fmt.Errorf("%s: %w", p.of.ID, err)
-			}
-			seen := s.augment.Apply(p.picture, p.of, s.seed, epoch)
-			if err := s.processor.Normalize(b.Pixels[i*one:(i+1)*one], seen); err != nil {
-				return fmt.Errorf("%s: %w", p.of.ID, err)
-			}
-			return nil
-		})
+		if err := p.picture.Validate(); err != nil {
+			return b, fmt.Errorf("%s: %w", p.of.ID, err)
+		}
+		seen := s.augment.Apply(p.picture, p.of, s.seed, epoch)
+		if err := s.processor.Normalize(b.Pixels[i*one:(i+1)*one], seen); err != nil {
+			return b, fmt.Errorf("%s: %w", p.of.ID, err)
+		}
 	}
-	return b, group.Wait()
+	return b, nil
 }
 
 // shuffled passes the pairs through a buffer: each comes out at a random
@@ -224,10 +164,16 @@ func (s *shards) choose(e records.Example, r *rand.Rand) []pair {
 	return out
 }
 
+// ErrShardGone is wrapped where a shard that the manifest names is not there.
+var ErrShardGone = errors.New("a shard is gone that was there when training began; put it back or preprocess again")
+
 // examples reads a shard from start to end.
 func examples(path string, o records.ReaderOptions) iter.Seq2[records.Example, error] {
 	return func(yield func(records.Example, error) bool) {
 		r, err := records.Open(path, o)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", ErrShardGone, err)
+		}
 		if err != nil {
 			yield(records.Example{}, err)
 			return

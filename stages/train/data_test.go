@@ -2,12 +2,15 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/blipflow/blipflow/model/blip"
 	"github.com/blipflow/blipflow/stages/records"
@@ -60,6 +63,11 @@ func testShards(t *testing.T) *shards {
 
 func writeShard(t *testing.T, path string, from, to int) {
 	t.Helper()
+	writeExamples(t, path, to-from, func(i int) records.Example { return example(from + i) })
+}
+
+func writeExamples(t testing.TB, path string, count int, example func(i int) records.Example) {
+	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +77,7 @@ func writeShard(t *testing.T, path string, from, to int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := from; i < to; i++ {
+	for i := range count {
 		e := example(i)
 		if err := w.Write(&e); err != nil {
 			t.Fatal(err)
@@ -85,7 +93,7 @@ func (s *shards) epoch(t *testing.T, epoch int) (pixels map[int32][]float32, ord
 	t.Helper()
 	pixels = map[int32][]float32{}
 	batches := 0
-	for b, err := range s.Batches(epoch) {
+	for b, err := range s.Batches(epoch, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +194,7 @@ func TestBatchesKnowThePrompt(t *testing.T) {
 	s := testShards(t)
 	for _, prompt := range []int{0, 1} {
 		s.prompt = prompt
-		for b, err := range s.Batches(0) {
+		for b, err := range s.Batches(0, 0) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +214,7 @@ func TestPictureOfAnotherSizeIsNamed(t *testing.T) {
 	s.processor = imaging.DefaultProcessor(side + 1)
 	var last error
 	var got []blip.Batch
-	for b, err := range s.Batches(0) {
+	for b, err := range s.Batches(0, 0) {
 		got, last = append(got, b), err
 	}
 	if last == nil || !strings.Contains(last.Error(), "picture ") || len(got) != 1 {
@@ -217,8 +225,59 @@ func TestPictureOfAnotherSizeIsNamed(t *testing.T) {
 // Leaving early does not wait for readers that wait for a taker.
 func TestBatchesEndEarly(t *testing.T) {
 	s := testShards(t)
-	for range s.Batches(0) {
+	for range s.Batches(0, 0) {
 		break
+	}
+}
+
+// What is left of an epoch is the same, to the bit, whether what comes before it
+// was taken or skipped.
+func TestBatchesAreSkipped(t *testing.T) {
+	for _, policy := range []CaptionPolicy{AllCaptions, RandomCaption} {
+		s := testShards(t)
+		s.policy, s.augment = policy, augment.BLIP
+		if policy == RandomCaption {
+			s.items = pictures
+		}
+		all := collect(t, s, 3, 0)
+		for skip := range len(all) + 1 {
+			if diff := cmp.Diff(all[skip:], collect(t, s, 3, skip)); diff != "" {
+				t.Errorf("%s: without the first %d, other batches", policy, skip)
+			}
+		}
+	}
+}
+
+func collect(t *testing.T, s *shards, epoch, skip int) []blip.Batch {
+	t.Helper()
+	out := []blip.Batch{}
+	for b, err := range s.Batches(epoch, skip) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// A shard that goes while it is needed is named.
+func TestShardThatIsGone(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"removed":   os.Remove,
+		"truncated": func(path string) error { return os.Truncate(path, 100) },
+	} {
+		s := testShards(t)
+		gone := s.files[1]
+		if err := harm(gone); err != nil {
+			t.Fatal(err)
+		}
+		var last error
+		for _, err := range s.Batches(0, 0) {
+			last = err
+		}
+		if last == nil || !strings.Contains(last.Error(), gone) || errors.Is(last, ErrShardGone) != (name == "removed") {
+			t.Errorf("%s: %v", name, last)
+		}
 	}
 }
 
@@ -237,23 +296,30 @@ func TestSettingsWithoutAugmentation(t *testing.T) {
 	}
 }
 
+// An epoch of pictures of 384×384, as fast as it can be taken.
 func BenchmarkBatches(b *testing.B) {
-	pairs := make([]pair, 32)
-	for i := range pairs {
-		pairs[i] = pair{
-			picture: imaging.Resize(&imaging.RGB{W: side, H: side, Pix: example(i).Pixels}, 384, 384, imaging.Bicubic),
-			of:      augment.Record{ID: strconv.Itoa(i), Width: 500, Height: 375},
-			tokens:  []int32{1, 2},
-		}
-	}
+	const count = 64
+	path := filepath.Join(b.TempDir(), "shard")
+	writeExamples(b, path, count, func(i int) records.Example {
+		e := example(i)
+		m := imaging.Resize(&imaging.RGB{W: side, H: side, Pix: e.Pixels}, 384, 384, imaging.Bicubic)
+		e.Pixels, e.PixelWidth, e.PixelHeight = m.Pix, m.W, m.H
+		return e
+	})
 	for _, recipe := range []augment.Recipe{{}, augment.BLIP} {
 		b.Run(recipe.String(), func(b *testing.B) {
-			s := &shards{augment: recipe, processor: imaging.DefaultProcessor(384)}
+			s := &shards{
+				files: []string{path}, items: count, batch: 8, buffer: 32, policy: FirstCaption,
+				augment: recipe, processor: imaging.DefaultProcessor(384),
+			}
 			for epoch := 0; b.Loop(); epoch++ {
-				if _, err := s.compose(pairs, epoch); err != nil {
-					b.Fatal(err)
+				for _, err := range s.Batches(epoch, 0) {
+					if err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
+			b.ReportMetric(float64(b.N*count)/b.Elapsed().Seconds(), "pairs/s")
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/blipflow/blipflow/metrics"
 	"github.com/blipflow/blipflow/model/blip"
@@ -20,11 +21,26 @@ import (
 	"github.com/blipflow/blipflow/transforms/imaging"
 )
 
-// Names of the validation metrics.
+// Names of the validation metrics that are not of the COCO evaluation.
 const (
 	MetricLoss = "loss"
 	MetricBLEU = "sacrebleu"
 )
+
+// signatureNote is the note with sacrebleu's signature.
+const signatureNote = "sacrebleu_signature"
+
+// Metrics are the names of the validation metrics, each of which may choose the
+// best checkpoint.
+func Metrics() []string { return append([]string{MetricLoss, MetricBLEU}, cocoMetrics...) }
+
+// cocoMetrics are those of the COCO evaluation that need no other program.
+var cocoMetrics = []string{"Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"}
+
+// coco gives a report's scores in the order of cocoMetrics.
+func coco(r metrics.Report) []metrics.Value {
+	return []metrics.Value{r.Bleu1, r.Bleu2, r.Bleu3, r.Bleu4, r.RougeL, r.CIDEr}
+}
 
 // judge evaluates a model on the validation split.
 type judge struct {
@@ -33,8 +49,8 @@ type judge struct {
 	manifest *preprocess.Manifest
 }
 
-// evaluate gives the loss over all captions of the split, and sacrebleu's BLEU
-// of the captions that the model generates.
+// evaluate gives the loss over all captions of the split, and the scores of the
+// captions that the model generates.
 func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, error) {
 	loss, err := j.loss(ctx, m)
 	if err != nil {
@@ -44,11 +60,20 @@ func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, er
 	if err != nil {
 		return trainer.Scores{}, err
 	}
-	bleu, err := j.score(generated)
+	report, err := j.score(generated)
 	if err != nil {
 		return trainer.Scores{}, err
 	}
-	return trainer.Scores{Metrics: map[string]float64{MetricLoss: loss, MetricBLEU: bleu}}, nil
+	scores := trainer.Scores{
+		Metrics: map[string]float64{MetricLoss: loss, MetricBLEU: report.SacreBleu.Score},
+		Notes:   map[string]string{signatureNote: report.SacreBleu.Signature},
+	}
+	for i, v := range coco(report) {
+		if v.Known {
+			scores.Metrics[cocoMetrics[i]] = v.Score
+		}
+	}
+	return scores, nil
 }
 
 // loss is the mean over the captions' tokens.
@@ -127,26 +152,21 @@ func (j *judge) generate(ctx context.Context, m *blip.Model) ([]string, error) {
 }
 
 // score holds captions, in the order of the split, against the references.
-func (j *judge) score(captions []string) (float64, error) {
-	var stats metrics.SacreBleuStats
-	i := 0
+func (j *judge) score(captions []string) (metrics.Report, error) {
+	var items []metrics.Item
 	for _, path := range j.manifest.Files(dataset.Validation) {
 		for e, err := range examples(path, records.ReaderOptions{WithoutPixels: true}) {
 			if err != nil {
-				return 0, err
+				return metrics.Report{}, err
 			}
-			if i == len(captions) {
+			if len(items) == len(captions) {
 				break
 			}
-			stats.Add(captions[i], e.Captions)
-			i++
+			items = append(items, metrics.Item{ImageID: strconv.Itoa(len(items)), Prediction: captions[len(items)], References: e.Captions})
 		}
 	}
-	if i != len(captions) {
-		return 0, fmt.Errorf("%d captions for %d pictures", len(captions), i)
+	if len(items) != len(captions) {
+		return metrics.Report{}, fmt.Errorf("%d captions for %d pictures", len(captions), len(items))
 	}
-	return stats.Score().Score, nil
+	return metrics.Score(items, metrics.Options{})
 }
-
-// Metrics are the names of the validation metrics.
-func Metrics() []string { return []string{MetricLoss, MetricBLEU} }

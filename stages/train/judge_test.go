@@ -1,0 +1,173 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/blipflow/blipflow/metrics"
+	"github.com/blipflow/blipflow/model/blip"
+	"github.com/blipflow/blipflow/model/captioner"
+	"github.com/blipflow/blipflow/model/checkpoint"
+	"github.com/blipflow/blipflow/model/torch"
+	"github.com/blipflow/blipflow/stages/dataset"
+	"github.com/blipflow/blipflow/stages/preprocess"
+	"github.com/blipflow/blipflow/stages/records"
+	"github.com/blipflow/blipflow/transforms/imaging"
+)
+
+// said are captions whose words make the test's vocabulary.
+var said = []string{"a dog runs on the beach", "two cats sleep", "the red car stands still", "a bright day at sea"}
+
+// court is a judge with a model of random weights and nine validation pictures,
+// whose captions are given.
+func court(t *testing.T, captions func(picture int) []string) (*judge, *blip.Model) {
+	t.Helper()
+	dir := t.TempDir()
+	c := SmallConfig()
+	c.Vision.ImageSize, c.Vision.PatchSize, c.Text.InitializerRange = side, 8, 0.5
+	base, err := Scratch(dir, c, slices.Values(said), 200, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := checkpoint.Open(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := torch.Open("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := folder.Load(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	manifest := preprocess.Manifest{Shares: preprocess.DefaultShares}
+	for _, name := range []string{"a", "b"} {
+		rows, first := 5, 0
+		if name == "b" {
+			rows, first = 4, 5
+		}
+		writeExamples(t, filepath.Join(dir, name), rows, func(i int) records.Example {
+			e := example(first + i)
+			e.Captions, e.TokenIDs = captions(first+i), nil
+			for _, caption := range e.Captions {
+				ids := folder.Tokenizer.EncodeWithSpecials(caption, 20)
+				ids[0] = folder.BOS()
+				e.TokenIDs = append(e.TokenIDs, ids)
+			}
+			return e
+		})
+		manifest.Shards = append(manifest.Shards, preprocess.Shard{Name: name, Split: dataset.Validation, Rows: rows, Captions: rows})
+	}
+	text, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, preprocess.ManifestName), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	read, err := preprocess.ReadManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{EvalBatchSize: 4}.settled()
+	cfg.Generation.NumBeams, cfg.Generation.MaxNewTokens = 3, 8
+	cfg.Generation = completed(cfg.Generation, folder)
+	return &judge{cfg: cfg, folder: folder, manifest: read}, m
+}
+
+// The generator sees no reference: others in the shards change the scores, and
+// not a letter of the captions.
+func TestGeneratorSeesNoReference(t *testing.T) {
+	ctx := context.Background()
+	generated, scores := map[string][]string{}, map[string]map[string]float64{}
+	for name, captions := range map[string]func(int) []string{
+		"right":  func(i int) []string { return []string{said[i%len(said)]} },
+		"others": func(i int) []string { return []string{said[(i+1)%len(said)], "the dog sleeps at sea", said[0]} },
+	} {
+		j, m := court(t, captions)
+		var err error
+		if generated[name], err = j.generate(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+		s, err := j.evaluate(ctx, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores[name] = s.Metrics
+	}
+	if diff := cmp.Diff(generated["right"], generated["others"]); diff != "" {
+		t.Errorf("captions changed with the references:\n%s", diff)
+	}
+	if len(generated["right"]) != 9 || strings.Join(generated["right"], "") == "" {
+		t.Errorf("captions %q say nothing", generated["right"])
+	}
+	if scores["right"][MetricLoss] == scores["others"][MetricLoss] || scores["right"]["Bleu_1"] == scores["others"]["Bleu_1"] {
+		t.Errorf("the scores did not change: %v", scores)
+	}
+}
+
+// The captions are those that the model gives to the pictures one by one, and
+// the scores those of package metrics.
+func TestJudge(t *testing.T) {
+	ctx := context.Background()
+	captions := func(i int) []string { return said[:1+i%3] }
+	j, m := court(t, captions)
+	got, err := j.evaluate(ctx, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var items []metrics.Item
+	var bleu metrics.SacreBleuStats
+	for i := range 9 {
+		e := example(i)
+		found, err := captioner.Of(j.folder, m).Caption(ctx, captioner.Request{
+			Pictures: []*imaging.RGB{{W: side, H: side, Pix: e.Pixels}}, Generation: j.cfg.Generation,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, metrics.Item{ImageID: e.ImageID, Prediction: found[0][0].Text, References: captions(i)})
+		bleu.Add(found[0][0].Text, captions(i))
+	}
+	want, err := metrics.Score(items, metrics.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores := map[string]float64{MetricLoss: got.Metrics[MetricLoss], MetricBLEU: bleu.Score().Score}
+	for i, v := range coco(want) {
+		scores[cocoMetrics[i]] = v.Score
+	}
+	if diff := cmp.Diff(scores, got.Metrics); diff != "" {
+		t.Errorf("(-metrics +judge):\n%s", diff)
+	}
+	if names := slices.Sorted(maps.Keys(got.Metrics)); !slices.Equal(names, slices.Sorted(slices.Values(Metrics()))) {
+		t.Errorf("scores of %v, want %v", names, Metrics())
+	}
+	if s := got.Notes[signatureNote]; s != "nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0" {
+		t.Errorf("signature %q", s)
+	}
+	if loss := got.Metrics[MetricLoss]; !(loss > 0) {
+		t.Errorf("loss %v", loss)
+	}
+
+	j.cfg.EvalSamples = 6
+	some, err := j.generate(ctx, m)
+	if err != nil || len(some) != 6 {
+		t.Errorf("%d captions of 6 (%v)", len(some), err)
+	}
+	for i, caption := range some {
+		if caption != items[i].Prediction {
+			t.Errorf("picture %d of 6: %q, of 9: %q", i, caption, items[i].Prediction)
+		}
+	}
+}
