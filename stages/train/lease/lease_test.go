@@ -290,20 +290,13 @@ func TestOneTakesAToken(t *testing.T) {
 		var got atomic.Int64
 		var all sync.WaitGroup
 		start := make(chan struct{})
-		for range 8 {
+		for i := range 8 {
 			all.Go(func() {
-				s := &seeker{dir: dir, options: Options{TTL: time.Hour}}
 				<-start
-				switch l, err := s.take(); {
-				case err == nil:
+				err := create(dir, state{Token: 1, Owner: strconv.Itoa(i), TTL: time.Hour})
+				if err == nil {
 					got.Add(1)
-					if err := l.Check(); err != nil {
-						t.Error(err)
-					}
-					if err := l.Release(); err != nil {
-						t.Error(err)
-					}
-				case !errors.Is(err, errTaken):
+				} else if !errors.Is(err, errTaken) {
 					t.Error(err)
 				}
 			})
@@ -312,6 +305,25 @@ func TestOneTakesAToken(t *testing.T) {
 		if all.Wait(); got.Load() != 1 {
 			t.Fatalf("round %d: %d took the same token", round, got.Load())
 		}
+	}
+}
+
+// One who is beaten to a token looks again, and leaves the lease alone.
+func TestBeatenToAToken(t *testing.T) {
+	dir := t.TempDir()
+	first := acquire(t, dir, Options{TTL: time.Hour})
+	late := &seeker{dir: dir, options: Options{TTL: time.Hour}} // saw the folder empty
+	if l, err := late.claim(t.Context()); l != nil || err != nil {
+		t.Errorf("claim: %v, %v", l, err)
+	}
+	if l, err := late.take(); l != nil || !errors.Is(err, errTaken) {
+		t.Errorf("take: %v, %v", l, err)
+	}
+	if err := first.Check(); err != nil {
+		t.Error(err)
+	}
+	if dead(dir, first.state) {
+		t.Error("the holder seems to have ended")
 	}
 }
 
