@@ -169,7 +169,14 @@ func attempt(ctx context.Context, run *trainer.Run) (best string, err error) {
 	}
 	defer func() { err = errors.Join(err, held.Release()) }()
 	run.Commit = held.Do
-	w := watch(ctx)
+	// What is computed without the lease is for nothing.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := watch(ctx, func() {
+		if err := held.Check(); errors.Is(err, lease.ErrLost) {
+			cancel(err)
+		}
+	})
 	defer w.close()
 	run.Report = w.report
 	if _, best, err = run.Train(ctx); err != nil {

@@ -37,13 +37,15 @@ type watcher struct {
 	beats  sync.WaitGroup
 }
 
-func watch(ctx context.Context) *watcher {
+// watch also calls check now and then.
+func watch(ctx context.Context, check func()) *watcher {
 	w := &watcher{ctx: ctx, stop: make(chan struct{})}
 	w.beats.Go(func() {
 		tick := time.NewTicker(beat)
 		defer tick.Stop()
 		for {
 			heartbeat.Set(ctx, time.Now().Unix())
+			check()
 			select {
 			case <-tick.C:
 			case <-w.stop:
