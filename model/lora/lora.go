@@ -78,6 +78,29 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// Check tells whether a model of a configuration has the layers that the settings
+// name, before its weights are read: they are called the same in a model of the
+// same depth and next to no width.
+func (c Config) Check(of blip.Config) error {
+	if err := c.Validate(); err != nil || c.Rank == 0 {
+		return err
+	}
+	of.Vision.HiddenSize, of.Vision.IntermediateSize = of.Vision.NumAttentionHeads, 1
+	of.Text.HiddenSize, of.Text.IntermediateSize = of.Text.NumAttentionHeads, 1
+	of.Text.EncoderHiddenSize = of.Vision.HiddenSize
+	d, err := torch.Open("cpu")
+	if err != nil {
+		return err
+	}
+	m, err := blip.New(d, of, 0)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	_, err = find(m.Params(), c.targets())
+	return err
+}
+
 func (c Config) targets() []string {
 	if len(c.Targets) == 0 {
 		return DefaultTargets()

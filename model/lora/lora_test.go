@@ -68,7 +68,11 @@ func TestTargets(t *testing.T) {
 		{[]string{"output.dense"}, 3 * 2, "text_decoder.bert.encoder.layer.0.output.dense"},
 		{[]string{"text_decoder.cls.predictions.transform.dense"}, 1, "text_decoder.cls.predictions.transform.dense"},
 	} {
-		a, err := Attach(m, Config{Rank: 1, Alpha: 1, Targets: c.targets}, 1)
+		settings := Config{Rank: 1, Alpha: 1, Targets: c.targets}
+		if err := settings.Check(m.Config); err != nil {
+			t.Errorf("%q: %v, before the weights are read", c.targets, err)
+		}
+		a, err := Attach(m, settings, 1)
 		if err != nil {
 			t.Errorf("%q: %v", c.targets, err)
 			continue
@@ -97,6 +101,9 @@ func TestTargetsThatFitNothing(t *testing.T) {
 		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), `"`+targets[len(targets)-1]+`"`) ||
 			!strings.Contains(err.Error(), "dense, fc1, fc2, key, projection, qkv, query, value") {
 			t.Errorf("%q: %v", targets, err)
+		}
+		if before := (Config{Rank: 1, Alpha: 1, Targets: targets}).Check(m.Config); before == nil || before.Error() != err.Error() {
+			t.Errorf("%q: %v, before the weights are read", targets, before)
 		}
 	}
 	if _, err := Attach(m, Config{}, 1); !errors.Is(err, ErrConfig) {

@@ -284,8 +284,12 @@ func (c *config) generation() caption.Generation {
 // settle opens the base model and completes the settings of the stages with
 // what it says.
 func (j *job) settle() error {
-	if _, err := checkpoint.Open(j.base); err != nil {
+	base, err := checkpoint.Open(j.base)
+	if err != nil {
 		return settings.Bad("model", "%v", err)
+	}
+	if err := j.cfg.trainer().LoRA.Check(base.Config); err != nil {
+		return settings.Bad("lora_target_modules", "%v", err)
 	}
 	processor, words, err := preprocess.FromModel(j.base, j.cfg.MaxTextLen)
 	if err != nil {

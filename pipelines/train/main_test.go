@@ -14,6 +14,8 @@ import (
 
 	"github.com/blipflow/blipflow/metrics"
 	"github.com/blipflow/blipflow/model/checkpoint"
+	"github.com/blipflow/blipflow/model/lora"
+	"github.com/blipflow/blipflow/model/torch"
 	"github.com/blipflow/blipflow/model/trainer"
 	"github.com/blipflow/blipflow/pipelines/settings"
 	"github.com/blipflow/blipflow/stages/dataset"
@@ -125,8 +127,52 @@ func TestChainOnAFolder(t *testing.T) {
 	}
 }
 
+// The settings that change what is learned and when it is judged, together.
+func TestChainWithEverySetting(t *testing.T) {
+	c := short(t.TempDir())
+	c.LoRARank, c.LoRADropout, c.LoRATargets, c.EMADecay = 2, 0.1, []string{"query", "value", "qkv"}, 0.5
+	c.MaxSteps, c.WarmupSteps, c.TrainBatch, c.Accumulation, c.Average, c.Checkpointing = 7, 0.2, 8, 2, trainer.OverTokens, true
+	c.EvalStrategy, c.EvalSteps, c.SaveStrategy, c.SaveSteps, c.BestMetric = trainer.EverySteps, 2, trainer.EverySteps, 3, "eval_CIDEr"
+	c.Smoothing, c.Scheduler, c.Patience, c.License, c.CarbonIntensity = 0.1, trainer.ConstantWithWarmup, 4, "bsd-3-clause", 50
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lora.ReadConfig(c.in(trainer.AdapterFolder)); err != nil {
+		t.Errorf("the adapter: %v", err)
+	}
+	folder, err := checkpoint.Open(c.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := torch.Open("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := folder.Load(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	s, err := trainer.Latest(c.in(checkpointFolder))
+	if err != nil || s.GlobalStep != 7 || s.Evaluated != 7 || s.Samples == 0 {
+		t.Errorf("state %+v (%v)", s, err)
+	}
+	card, err := os.ReadFile(c.in(checkpoint.CardFile))
+	for _, want := range []string{"license: \"bsd-3-clause\"", "LoRA", "50 g/kWh", "lora_rank", "by CIDEr"} {
+		if err != nil || !strings.Contains(string(card), want) {
+			t.Errorf("the model card (%v) lacks %q", err, want)
+		}
+	}
+	events, err := filepath.Glob(filepath.Join(c.in(runsFolder), "events.out.tfevents.*"))
+	if err != nil || len(events) != 1 {
+		t.Errorf("event files %v (%v)", events, err)
+	}
+}
+
 func TestRefusesBeforeWork(t *testing.T) {
 	empty := t.TempDir()
+	t.Setenv("HF_HOME", empty) // no token
+	t.Setenv("HF_TOKEN", "")
 	for name, change := range map[string]func(*config){
 		"dataset":               func(c *config) { c.Dataset = filepath.Join(empty, "none") },
 		"model":                 func(c *config) { c.Model = filepath.Join(empty, "none") },
@@ -135,6 +181,16 @@ func TestRefusesBeforeWork(t *testing.T) {
 		"num_beams":             func(c *config) { c.NumBeams = 0 },
 		"max_txt_len":           func(c *config) { c.MaxTextLen = 2 },
 		"metric_for_best_model": func(c *config) { c.BestMetric = "beauty" },
+		"fp16":                  func(c *config) { c.BF16, c.FP16 = true, true },
+		"lora_target_modules":   func(c *config) { c.LoRARank, c.LoRATargets = 2, []string{"eyes"} },
+		"warmup_steps":          func(c *config) { c.WarmupSteps = -1 },
+		"hub_model_id":          func(c *config) { c.PushToHub, c.HubModelID = true, "a/b/c" },
+		"push_to_hub":           func(c *config) { c.PushToHub, c.HubModelID = true, "a/b" },
+		"carbon_intensity":      func(c *config) { c.CarbonIntensity = -1 },
+		"early_stopping":        func(c *config) { c.Patience, c.EvalStrategy = 1, trainer.Never },
+		"resume_from_checkpoint": func(c *config) {
+			c.Resume = filepath.Join(empty, "none")
+		},
 	} {
 		c := short(t.TempDir())
 		change(&c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/blipflow/blipflow/model/hub"
 	"github.com/blipflow/blipflow/model/trainer"
@@ -77,7 +78,7 @@ func (j *job) export() export.Config {
 	}
 	out := export.Config{
 		Output: c.Output, Name: filepath.Base(c.Output), Base: base, Dataset: j.set.Name, Data: j.data, Prompt: j.prompt,
-		Metric: c.BestMetric, License: c.License, Language: c.Language, Settings: c.trained(),
+		Metric: strings.TrimPrefix(c.BestMetric, "eval_"), License: c.License, Language: c.Language, Settings: c.trained(),
 		CarbonIntensity: c.CarbonIntensity, Region: c.Region,
 	}
 	if repo := c.repo(); repo != "" {
