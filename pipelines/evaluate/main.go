@@ -102,10 +102,13 @@ func run(ctx context.Context, c config, stdout, stderr io.Writer) error {
 		return err
 	}
 	evaluate.Score(s, c.Output, references, predictions)
-	_, err = runners.Run(ctx, p)
+	result, err := runners.Run(ctx, p)
 	bar.Stop()
 	if err != nil {
 		return err
+	}
+	if result.Counter(evaluate.Stage, evaluate.Scored) == 0 {
+		return fmt.Errorf("score: %w", metrics.ErrNoItems)
 	}
 	return printReport(stdout, c.Output)
 }

@@ -40,6 +40,9 @@ func (j *job) summary(w io.Writer, took time.Duration) error {
 		}
 	} else {
 		fmt.Fprintln(w, "There is no test split, so nothing was scored.")
+		if err := evaluate.Nothing(j.cfg.in(metricsFile)); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(w, "\nModel, captions, metrics and log are in %s (%s).\n", j.cfg.Output, took.Round(time.Second))
 	return nil

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 )
 
 func init() {
-	register.DoFn2x2[[]byte, func(*joined) bool, string, error](&score{})
+	register.DoFn3x2[context.Context, []byte, func(*joined) bool, string, error](&score{})
 	register.Iter1[joined]()
 }
 
@@ -31,7 +32,8 @@ var (
 
 // Score scores predictions (a collection of caption.Prediction) against references
 // and writes the report, a metrics.Report in JSON, to a file. It gives the file's
-// text, so that what depends on the scores can wait for them.
+// text, so that what depends on the scores can wait for them. Where there is no
+// picture it writes nothing and gives an empty text; see Nothing.
 func Score(s beam.Scope, file string, references, predictions beam.PCollection) beam.PCollection {
 	s = s.Scope("evaluate.Score")
 	names := beam.ParDo(s, namesOf, references)
@@ -40,12 +42,17 @@ func Score(s beam.Scope, file string, references, predictions beam.PCollection) 
 	return beam.ParDo(s, &score{File: file}, beam.Impulse(s), beam.SideInput{Input: pictures})
 }
 
+// Scored is the counter, under the namespace Stage, of pictures that were scored.
+const Scored = "scored"
+
+var scored = beam.NewCounter(Stage, Scored)
+
 type score struct {
 	File string
 }
 
 // ProcessElement runs once, on all pictures.
-func (fn *score) ProcessElement(_ []byte, next func(*joined) bool) (string, error) {
+func (fn *score) ProcessElement(ctx context.Context, _ []byte, next func(*joined) bool) (string, error) {
 	var all []joined
 	for j := (joined{}); next(&j); {
 		all = append(all, j)
@@ -54,6 +61,7 @@ func (fn *score) ProcessElement(_ []byte, next func(*joined) bool) (string, erro
 	if err != nil {
 		return "", fmt.Errorf("score: %w", err)
 	}
+	scored.Inc(ctx, int64(len(all)))
 	return text, nil
 }
 
@@ -66,19 +74,33 @@ func (fn *score) score(all []joined) (string, error) {
 	for i, j := range all {
 		items[i] = metrics.Item{ImageID: j.ID, Prediction: j.Predictions[0], References: j.References}
 	}
-	var report metrics.Report // all null: what there is to say of a split without pictures
-	if len(items) > 0 {
-		var err error
-		if report, err = metrics.Score(items, metrics.Options{}); err != nil {
-			return "", err
-		}
+	if len(items) == 0 {
+		// A runner may come here with nothing while the readers before it are
+		// failing: scores that are written then would outlive the failed job.
+		return "", nil
 	}
+	report, err := metrics.Score(items, metrics.Options{})
+	if err != nil {
+		return "", err
+	}
+	return write(fn.File, report)
+}
+
+func write(file string, report metrics.Report) (string, error) {
 	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return "", err
 	}
 	text = append(text, '\n')
-	return string(text), writeWhole(fn.File, text)
+	return string(text), writeWhole(file, text)
+}
+
+// Nothing writes the report of a split without pictures, in which every score is
+// null: for the program to call once the job has succeeded, since Score cannot
+// know.
+func Nothing(file string) error {
+	_, err := write(file, metrics.Report{})
+	return err
 }
 
 // check reports pictures that do not have exactly one prediction, and predictions
