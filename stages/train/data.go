@@ -1,15 +1,14 @@
 package train
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"io/fs"
 	"iter"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/blipflow/blipflow/model/blip"
+	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/records"
 	"github.com/blipflow/blipflow/transforms/augment"
 	"github.com/blipflow/blipflow/transforms/imaging"
@@ -41,28 +40,51 @@ type shards struct {
 	batch     int
 	policy    CaptionPolicy
 	seed      int64
-	buffer    int // pairs that the shuffle holds
+	buffer    int // pairs that the shuffle holds; 0 keeps the files' order
 	augment   augment.Recipe
 	prompt    int // ids of every caption, after the first, that are a prompt's
 	processor *imaging.Processor
+
+	promised map[string]preprocess.Shard // see split
+	ctx      context.Context             // ends reading; nil for never
+	skip     int                         // pairs of an epoch that are left out
 }
 
-// pair is a picture with one of its captions; the pixels are shared by all
+// pair is a row's picture with one of its captions; the pixels are shared by all
 // pairs of the picture.
 type pair struct {
-	picture *imaging.RGB
-	of      augment.Record
-	tokens  []int32
+	*located
+	caption int
+}
+
+// within gives the same data, which can be read while the context lasts and the
+// files are those that a manifest names.
+func (s *shards) within(ctx context.Context, m *preprocess.Manifest) *shards {
+	out := *s
+	out.ctx, out.promised = ctx, promises(m)
+	return &out
+}
+
+// promises are what a manifest says of its files, by name.
+func promises(m *preprocess.Manifest) map[string]preprocess.Shard {
+	out := map[string]preprocess.Shard{}
+	for _, shard := range m.Shards {
+		out[shard.Name] = shard
+	}
+	return out
 }
 
 // Len is the number of batches of an epoch; the last may be smaller.
 func (s *shards) Len() int { return (s.items + s.batch - 1) / s.batch }
 
-// Batches gives those of an epoch, without the first skip ones, which are read but
-// not put together. See [feed] for what is done ahead of the caller.
+// Batches gives those of an epoch, without the first skip ones. Of what is skipped
+// no pixels are read, but those of pictures that are still to come. See [feed] for
+// what is done ahead of the caller.
 func (s *shards) Batches(epoch, skip int) iter.Seq2[blip.Batch, error] {
 	return func(yield func(blip.Batch, error) bool) {
-		f := s.feed(epoch, skip)
+		rest := *s
+		rest.skip = skip * s.batch
+		f := rest.feed(epoch)
 		defer f.close()
 		for r := range f.batches() {
 			if !yield(r.batch, r.err) || r.err != nil {
@@ -80,121 +102,176 @@ func (s *shards) compose(pairs []pair, epoch int) (blip.Batch, error) {
 		b.Prompt = slices.Repeat([]int{s.prompt}, len(pairs))
 	}
 	for i, p := range pairs {
-		b.Tokens = append(b.Tokens, p.tokens)
-		if err := p.picture.Validate(); err != nil {
-			return b, fmt.Errorf("%s: %w", p.of.ID, err)
+		b.Tokens = append(b.Tokens, p.TokenIDs[p.caption])
+		picture := &imaging.RGB{W: p.PixelWidth, H: p.PixelHeight, Pix: p.Pixels}
+		if err := picture.Validate(); err != nil {
+			return b, fmt.Errorf("%s: %w", p.ImageID, err)
 		}
-		seen := s.augment.Apply(p.picture, p.of, s.seed, epoch)
+		of := augment.Record{ID: p.ImageID, Width: p.Width, Height: p.Height, Caption: p.caption, Text: p.Captions[p.caption]}
+		seen := s.augment.Apply(picture, of, s.seed, epoch)
 		if err := s.processor.Normalize(b.Pixels[i*one:(i+1)*one], seen); err != nil {
-			return b, fmt.Errorf("%s: %w", p.of.ID, err)
+			return b, fmt.Errorf("%s: %w", p.ImageID, err)
 		}
 	}
 	return b, nil
 }
 
-// shuffled passes the pairs through a buffer: each comes out at a random
-// moment after the buffer has filled. A data set that fits the buffer is
-// shuffled completely.
+// shuffled gives an epoch's pairs, without those that are to be skipped.
 func (s *shards) shuffled(epoch int) iter.Seq2[pair, error] {
-	r := rand.New(rand.NewPCG(uint64(s.seed), uint64(epoch)))
 	return func(yield func(pair, error) bool) {
-		var held []pair
-		for p, err := range s.pairs(r) {
+		c := s.course(epoch)
+		for p, err := range c.mixed() {
+			if err == nil && c.skip > 0 {
+				c.skip--
+				continue
+			}
+			if err == nil && p.Pixels == nil {
+				err = c.fetch(p)
+			}
+			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// course is an epoch that is gone through. Where a pair stands depends on the
+// captions of all rows before it, but not on their pixels, which are left unread
+// as long as pairs are skipped.
+type course struct {
+	*shards
+	split  split // in the epoch's order
+	random *rand.Rand
+	skip   int    // pairs that are still to be skipped
+	held   []pair // in the shuffle
+}
+
+func (s *shards) course(epoch int) *course {
+	c := &course{shards: s, skip: s.skip, random: rand.New(rand.NewPCG(uint64(s.seed), uint64(epoch)))}
+	c.split = split{files: s.files, promised: s.promised, picture: 3 * s.processor.Width * s.processor.Height}
+	if s.buffer > 0 {
+		c.split.files = nil
+		for _, i := range c.random.Perm(len(s.files)) {
+			c.split.files = append(c.split.files, s.files[i])
+		}
+	}
+	return c
+}
+
+// mixed passes the pairs through a buffer: each comes out at a random moment
+// after the buffer has filled. A data set that fits the buffer is shuffled
+// completely.
+func (c *course) mixed() iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		for p, err := range c.pairs() {
+			if err == nil && len(c.held) < c.buffer {
+				c.held = append(c.held, p)
+				continue
+			}
+			if err == nil && c.buffer > 0 {
+				i := c.random.IntN(len(c.held))
+				p, c.held[i] = c.held[i], p
+			}
+			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+		c.random.Shuffle(len(c.held), func(i, j int) { c.held[i], c.held[j] = c.held[j], c.held[i] })
+		for len(c.held) > 0 {
+			p := c.held[0]
+			c.held[0] = pair{} // its pixels are not needed any more
+			c.held = c.held[1:]
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pairs are the rows' captions of the policy.
+func (c *course) pairs() iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		for r, err := range c.rows() {
 			if err != nil {
 				yield(pair{}, err)
 				return
 			}
-			if len(held) < s.buffer {
-				held = append(held, p)
-				continue
-			}
-			i := r.IntN(len(held))
-			p, held[i] = held[i], p
-			if !yield(p, nil) {
+			first, last := c.choose(len(r.TokenIDs))
+			if len(r.Captions) < last {
+				yield(pair{}, fmt.Errorf("%s: %w: ids of %d captions, and %d captions", r.ImageID, ErrShardChanged, len(r.TokenIDs), len(r.Captions)))
 				return
 			}
-		}
-		r.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
-		for _, p := range held {
-			if !yield(p, nil) {
-				return
-			}
-		}
-	}
-}
-
-// pairs reads the shards, in a random order.
-func (s *shards) pairs(r *rand.Rand) iter.Seq2[pair, error] {
-	order := r.Perm(len(s.files))
-	return func(yield func(pair, error) bool) {
-		for _, i := range order {
-			for e, err := range examples(s.files[i], records.ReaderOptions{}) {
-				if err != nil {
-					yield(pair{}, err)
+			for i := first; i < last; i++ {
+				if !yield(pair{&r, i}, nil) {
 					return
 				}
-				for _, p := range s.choose(e, r) {
-					if !yield(p, nil) {
-						return
-					}
-				}
 			}
 		}
 	}
 }
 
-// choose makes pairs of an example's picture and the captions of the policy.
-func (s *shards) choose(e records.Example, r *rand.Rand) []pair {
-	picture := &imaging.RGB{W: e.PixelWidth, H: e.PixelHeight, Pix: e.Pixels}
-	first, last := 0, len(e.TokenIDs)
+// choose says which of a number of captions the policy takes.
+func (c *course) choose(captions int) (first, last int) {
 	switch {
-	case last == 0:
-		return nil
-	case s.policy == FirstCaption:
-		last = 1
-	case s.policy == RandomCaption:
-		first = r.IntN(last)
-		last = first + 1
+	case captions == 0:
+		return 0, 0
+	case c.policy == FirstCaption:
+		return 0, 1
+	case c.policy == RandomCaption:
+		first = c.random.IntN(captions)
+		return first, first + 1
 	}
-	var out []pair
-	for i := first; i < last; i++ {
-		of := augment.Record{ID: e.ImageID, Width: e.Width, Height: e.Height, Caption: i, Text: e.Captions[i]}
-		out = append(out, pair{picture, of, e.TokenIDs[i]})
-	}
-	return out
+	return 0, captions
 }
 
-// ErrShardGone is wrapped where a shard that the manifest names is not there.
-var ErrShardGone = errors.New("a shard is gone that was there when training began; put it back or preprocess again")
-
-// examples reads a shard from start to end.
-func examples(path string, o records.ReaderOptions) iter.Seq2[records.Example, error] {
-	return func(yield func(records.Example, error) bool) {
-		r, err := records.Open(path, o)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", ErrShardGone, err)
-		}
-		if err != nil {
-			yield(records.Example{}, err)
-			return
-		}
-		for {
-			e, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				err = r.Close()
-				if err != nil {
-					yield(records.Example{}, fmt.Errorf("%s: %w", path, err))
+// rows reads the files, without pixels for as long as pairs are skipped.
+func (c *course) rows() iter.Seq2[located, error] {
+	return func(yield func(located, error) bool) {
+		from := place{}
+		if c.skip > 0 {
+			for r, err := range c.split.rows(c.context(), from, nil, records.ReaderOptions{WithoutPixels: true}) {
+				if !yield(r, err) || err != nil {
+					return
 				}
-				return
+				if from = (place{r.at.file, r.at.row + 1}); c.skip == 0 {
+					break
+				}
 			}
-			if err != nil {
-				yield(records.Example{}, errors.Join(fmt.Errorf("%s: %w", path, err), r.Close()))
-				return
+			if c.skip > 0 {
+				return // there are no more rows
 			}
-			if !yield(e, nil) {
-				_ = r.Close() // nobody is listening any more
+		}
+		for r, err := range c.split.rows(c.context(), from, nil, records.ReaderOptions{}) {
+			if !yield(r, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// fetch reads the pixels of a pair and of those that are held, which were read
+// without.
+func (c *course) fetch(p pair) error {
+	missing, wanted := map[place]*located{}, map[place]bool{}
+	for _, h := range append(slices.Clone(c.held), p) {
+		if h.Pixels == nil {
+			missing[h.at], wanted[h.at] = h.located, true
+		}
+	}
+	for r, err := range c.split.rows(c.context(), place{}, wanted, records.ReaderOptions{}) {
+		if err != nil {
+			return err
+		}
+		if row := missing[r.at]; row != nil {
+			row.Pixels = r.Pixels
+		}
+	}
+	return nil
+}
+
+func (s *shards) context() context.Context {
+	if s.ctx == nil {
+		return context.Background()
+	}
+	return s.ctx
 }

@@ -34,7 +34,7 @@ type task struct {
 	to    chan ready
 }
 
-func (s *shards) feed(epoch, skip int) *feed {
+func (s *shards) feed(epoch int) *feed {
 	f := &feed{queue: make(chan chan ready, ahead), work: make(chan task), stop: make(chan struct{})}
 	for range min(ahead, runtime.GOMAXPROCS(0)) {
 		f.workers.Go(func() {
@@ -47,7 +47,7 @@ func (s *shards) feed(epoch, skip int) *feed {
 	f.workers.Go(func() {
 		defer close(f.queue)
 		defer close(f.work)
-		if err := s.assemble(epoch, skip, f.send); err != nil {
+		if err := s.assemble(epoch, f.send); err != nil {
 			failed := make(chan ready, 1)
 			failed <- ready{err: err}
 			select {
@@ -91,26 +91,23 @@ func (f *feed) close() {
 	f.workers.Wait()
 }
 
-// assemble groups an epoch's pairs into batches, without the first skip ones.
-func (s *shards) assemble(epoch, skip int, send func([]pair) bool) error {
+// assemble groups an epoch's pairs into batches.
+func (s *shards) assemble(epoch int, send func([]pair) bool) error {
 	var pairs []pair
-	count := 0
-	flush := func() (more bool) {
-		full := pairs
-		pairs = nil
-		count++
-		return count <= skip || send(full)
-	}
 	for p, err := range s.shuffled(epoch) {
 		if err != nil {
 			return err
 		}
-		if pairs = append(pairs, p); len(pairs) == s.batch && !flush() {
+		if pairs = append(pairs, p); len(pairs) < s.batch {
+			continue
+		}
+		if !send(pairs) {
 			return nil
 		}
+		pairs = nil
 	}
 	if len(pairs) > 0 {
-		flush()
+		send(pairs)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/blipflow/blipflow/metrics"
 	"github.com/blipflow/blipflow/model/blip"
@@ -27,8 +28,11 @@ const (
 	MetricBLEU = "sacrebleu"
 )
 
-// signatureNote is the note with sacrebleu's signature.
-const signatureNote = "sacrebleu_signature"
+// Notes: sacrebleu's signature, and what the model says of some pictures.
+const (
+	signatureNote = "sacrebleu_signature"
+	sampleNote    = "sample"
+)
 
 // Metrics are the names of the validation metrics, each of which may choose the
 // best checkpoint.
@@ -60,13 +64,17 @@ func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, er
 	if err != nil {
 		return trainer.Scores{}, err
 	}
-	report, err := j.score(generated)
+	items, sample, err := j.pictures(ctx, generated)
+	if err != nil {
+		return trainer.Scores{}, err
+	}
+	report, err := metrics.Score(items, metrics.Options{})
 	if err != nil {
 		return trainer.Scores{}, err
 	}
 	scores := trainer.Scores{
 		Metrics: map[string]float64{MetricLoss: loss, MetricBLEU: report.SacreBleu.Score},
-		Notes:   map[string]string{signatureNote: report.SacreBleu.Signature},
+		Notes:   map[string]string{signatureNote: report.SacreBleu.Signature, sampleNote: strings.Join(sample, "\n")},
 	}
 	for i, v := range coco(report) {
 		if v.Known {
@@ -78,9 +86,9 @@ func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, er
 
 // loss is the mean over the captions' tokens.
 func (j *judge) loss(ctx context.Context, m *blip.Model) (float64, error) {
-	s := newShards(j.manifest, j.folder, j.cfg)
+	s := newShards(j.manifest, j.folder, j.cfg).within(ctx, j.manifest)
 	s.files, s.policy, s.batch = j.manifest.Files(dataset.Validation), AllCaptions, j.cfg.EvalBatchSize
-	s.augment = augment.Recipe{}
+	s.augment, s.buffer = augment.Recipe{}, 0
 	var sum, count float64
 	for batch, err := range s.Batches(0, 0) {
 		if err == nil {
@@ -107,7 +115,8 @@ func (j *judge) loss(ctx context.Context, m *blip.Model) (float64, error) {
 // generate captions the split's pictures, after the prompt that the training's
 // captions begin with, if there is one. It reads no captions.
 func (j *judge) generate(ctx context.Context, m *blip.Model) ([]string, error) {
-	c := captioner.Of(j.folder, m)
+	c, search := captioner.Of(j.folder, m), j.cfg.Generation
+	search.NumReturnSequences = 1
 	total := j.manifest.Rows(dataset.Validation)
 	if n := j.cfg.EvalSamples; n > 0 {
 		total = min(total, n)
@@ -117,7 +126,7 @@ func (j *judge) generate(ctx context.Context, m *blip.Model) ([]string, error) {
 	var out []string
 	var batch []*imaging.RGB
 	flush := func() error {
-		request := captioner.Request{Pictures: batch, Generation: j.cfg.Generation}
+		request := captioner.Request{Pictures: batch, Generation: search}
 		if p := j.manifest.Prompt; p != "" {
 			request.Prompts, request.StripPrompt = slices.Repeat([]string{p}, len(batch)), true
 		}
@@ -132,41 +141,50 @@ func (j *judge) generate(ctx context.Context, m *blip.Model) ([]string, error) {
 		batch = nil
 		return nil
 	}
-	for _, path := range j.manifest.Files(dataset.Validation) {
-		for e, err := range examples(path, records.ReaderOptions{WithoutCaptions: true}) {
-			if err != nil {
+	for r, err := range j.split().rows(ctx, place{}, nil, records.ReaderOptions{WithoutCaptions: true}) {
+		if err != nil {
+			return nil, err
+		}
+		if batch = append(batch, &imaging.RGB{W: r.PixelWidth, H: r.PixelHeight, Pix: r.Pixels}); len(out)+len(batch) == total {
+			break
+		}
+		if len(batch) == j.cfg.EvalBatchSize {
+			if err := flush(); err != nil {
 				return nil, err
-			}
-			if len(out)+len(batch) == total {
-				break
-			}
-			batch = append(batch, &imaging.RGB{W: e.PixelWidth, H: e.PixelHeight, Pix: e.Pixels})
-			if len(batch) == j.cfg.EvalBatchSize {
-				if err := flush(); err != nil {
-					return nil, err
-				}
 			}
 		}
 	}
 	return out, flush()
 }
 
-// score holds captions, in the order of the split, against the references.
-func (j *judge) score(captions []string) (metrics.Report, error) {
-	var items []metrics.Item
-	for _, path := range j.manifest.Files(dataset.Validation) {
-		for e, err := range examples(path, records.ReaderOptions{WithoutPixels: true}) {
-			if err != nil {
-				return metrics.Report{}, err
-			}
-			if len(items) == len(captions) {
-				break
-			}
-			items = append(items, metrics.Item{ImageID: strconv.Itoa(len(items)), Prediction: captions[len(items)], References: e.Captions})
+// split are the validation shards.
+func (j *judge) split() split {
+	return split{
+		files: j.manifest.Files(dataset.Validation), promised: promises(j.manifest),
+		picture: 3 * j.folder.Processor.Width * j.folder.Processor.Height,
+	}
+}
+
+// pictures are captions, in the order of the split, with the references, and the
+// first of them in lines to look at. A picture is named by its number, since a
+// data set may have it twice.
+func (j *judge) pictures(ctx context.Context, captions []string) (items []metrics.Item, sample []string, err error) {
+	const lines = 4
+	for r, err := range j.split().rows(ctx, place{}, nil, records.ReaderOptions{WithoutPixels: true}) {
+		if err != nil {
+			return nil, nil, err
+		}
+		i := len(items)
+		if i == len(captions) {
+			break
+		}
+		items = append(items, metrics.Item{ImageID: strconv.Itoa(i), Prediction: captions[i], References: r.Captions})
+		if i < lines {
+			sample = append(sample, r.ImageID+": "+captions[i])
 		}
 	}
 	if len(items) != len(captions) {
-		return metrics.Report{}, fmt.Errorf("%d captions for %d pictures", len(captions), len(items))
+		return nil, nil, fmt.Errorf("%d captions for %d pictures", len(captions), len(items))
 	}
-	return metrics.Score(items, metrics.Options{})
+	return items, sample, nil
 }

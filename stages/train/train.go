@@ -145,7 +145,7 @@ func train(ctx context.Context, cfg Config, data string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	train := newShards(manifest, folder, cfg)
+	train := newShards(manifest, folder, cfg).within(ctx, manifest)
 	if train.items == 0 {
 		return "", fmt.Errorf("%s: %w", data, ErrNoPictures)
 	}
@@ -223,9 +223,10 @@ func newShards(m *preprocess.Manifest, f *checkpoint.Folder, cfg Config) *shards
 }
 
 // identity names all that decides the outcome of a run. The device, what only
-// bounds memory and what is only written down are left out.
+// bounds memory and what is only written down are left out. The size of the
+// shuffle buffer decides the order.
 func (c Config) identity(m *preprocess.Manifest) string {
-	c.Output, c.Device, c.ShuffleBytes, c.EvalBatchSize, c.Resume, c.Events = "", "", 0, 0, "", ""
+	c.Output, c.Device, c.EvalBatchSize, c.Resume, c.Events = "", "", 0, "", ""
 	t := &c.Trainer
 	t.SaveTotalLimit, t.SaveStrategy, t.SaveSteps, t.LoggingSteps, t.GradientCheckpointing = 0, "", 0, 0, false
 	c.Model, _ = filepath.Abs(c.Model)
