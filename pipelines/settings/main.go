@@ -11,6 +11,8 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -70,7 +72,8 @@ func (p Program[T]) run(ctx context.Context, set *flag.FlagSet, args []string, s
 //
 // The runner's account of a failure, many screens long, would come on top of the
 // line that the command ends with, so logs are off unless asked for. The log
-// package is set back to stderr, where log.Fatal is expected to be seen.
+// package is set back to stderr, where log.Fatal is expected to be seen; what a
+// worker that stops can no longer send to the runner is kept out of it.
 func startBeam(level string, stderr io.Writer) {
 	beamlog.LogKind = "text"
 	if level != logOff {
@@ -79,8 +82,29 @@ func startBeam(level string, stderr io.Writer) {
 	beam.Init()
 	if level == logOff {
 		slog.SetDefault(slog.New(slog.DiscardHandler))
-		log.SetOutput(stderr)
+		log.SetOutput(withoutBeam{stderr})
 	}
+}
+
+// withoutBeam drops what Beam's default logger writes by way of the log package,
+// but for what ends the process.
+type withoutBeam struct{ io.Writer }
+
+func (w withoutBeam) Write(line []byte) (int, error) {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	beams, last := false, false
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		name, ofBeam := strings.CutPrefix(f.Function, reflect.TypeFor[beamlog.Standard]().PkgPath()+".")
+		beams = beams || ofBeam
+		last = last || ofBeam && (strings.HasPrefix(name, "Fatal") || strings.HasPrefix(name, "Exit"))
+	}
+	if beams && !last {
+		return len(line), nil
+	}
+	return w.Writer.Write(line)
 }
 
 // exit prints err on one line and returns the code that goes with it.

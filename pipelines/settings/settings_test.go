@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	beamlog "github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -277,4 +279,24 @@ func ExampleProgram_Parse() {
 	cfg, err := p.Parse(set, []string{"--dataset=pictures"}, os.Stdout)
 	fmt.Println(cfg.Dataset, cfg.Seed, err)
 	// Output: pictures 42 <nil>
+}
+
+// What Beam logs by the log package is no business of the user's; what ends the
+// process, and what others log, is.
+func TestWithoutBeam(t *testing.T) {
+	var seen bytes.Buffer
+	log.SetOutput(withoutBeam{&seen})
+	defer log.SetOutput(os.Stderr)
+	log.SetFlags(0)
+	defer log.SetFlags(log.LstdFlags)
+	beamlog.SetLogger(&beamlog.Standard{})
+	beamlog.Errorf(t.Context(), "stopping")
+	log.Print("ours")
+	func() {
+		defer func() { _ = recover() }() // Beam panics with what is fatal
+		beamlog.Fatalf(t.Context(), "fatal")
+	}()
+	if diff := cmp.Diff("ours\nfatal\n", seen.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -235,6 +235,9 @@ func TestBadInputs(t *testing.T) {
 	letters := lettersOf(t, cfg)
 	all := rows(t, m)
 	library, _ := imaging.JPEGLibrary()
+	inexact := func(in badInput) bool {
+		return strings.HasSuffix(in.pixels, ".jpg") && library != "libjpeg-turbo"
+	}
 	digests := goldenDigests(t)
 	for _, in := range inputs {
 		t.Run(in.name, func(t *testing.T) {
@@ -246,6 +249,9 @@ func TestBadInputs(t *testing.T) {
 				t.Fatalf("dead letter: %v, row: %v; want one of them", failed, written)
 			case failed:
 				t.Logf("| %q | %s |", in.name, fate(&letter, nil))
+				if inexact(in) && letter.Code == "unsupported_picture" {
+					t.Skip("Go's JPEG decoder reads fewer kinds")
+				}
 				if letter.Code != in.code || !strings.HasPrefix(letter.Error, in.says) {
 					t.Errorf("want %s: %s", in.code, in.says)
 				}
@@ -255,7 +261,7 @@ func TestBadInputs(t *testing.T) {
 			if in.pixels == "" {
 				t.Fatalf("want %s: %s", in.code, in.says)
 			}
-			if strings.HasSuffix(in.pixels, ".jpg") && library != "libjpeg-turbo" {
+			if inexact(in) {
 				t.Skip("Go's JPEG decoder rounds some samples differently")
 			}
 			if digests[in.pixels] == "" || digest(row.Pixels) != digests[in.pixels] {
