@@ -42,7 +42,8 @@ def accumulated(folder):
     acc = EventAccumulator(str(folder), size_guidance={"scalars": 0, TENSORS: 0})
     acc.Reload()
     tags = acc.Tags()
-    scalars = {tag: [[e.step, repr(e.value)] for e in acc.Scalars(tag)] for tag in tags["scalars"]}
+    # A step that is logged and evaluated tells its epoch twice; TensorBoard's server shows one.
+    scalars = {tag: [list(row) for row in {e.step: repr(e.value) for e in acc.Scalars(tag)}.items()] for tag in tags["scalars"]}
     texts = {tag: {e.step: make_ndarray(e.tensor_proto).item().decode() for e in acc.Tensors(tag)} for tag in tags["tensors"]}
     return scalars, texts
 
