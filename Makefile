@@ -28,16 +28,19 @@ BENCH_SCRIPTS = $(filter-out $(if $(shell command -v java),,testdata/metrics_ben
 GOLDEN_SCRIPTS = $(filter-out testdata/check_%.py testdata/%_bench.py testdata/photographs.py,$(wildcard testdata/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test race lint fmt bench golden fuzz parity clean
+.PHONY: help setup setup-spice demo test race lint fmt bench golden fuzz parity clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is one of"} \
-		/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # go.work may be absent, or name a .gotch that is not there yet; the set-up
 # itself needs neither.
 setup: ## find or fetch libtorch and fit gotch to it (once)
 	@GOWORK=off $(GO) run ./model/setup
+
+setup-spice: ## the jars of SPICE (once; needs Java and Maven)
+	@GOWORK=off $(GO) run ./model/setup -spice
 
 demo: setup ## the main job on the built-in data set: blip-open-out
 	$(GO) run ./pipelines/train $(ARGS)

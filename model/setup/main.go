@@ -21,11 +21,24 @@
 // Any libtorch from 2.1 on works; functions that it has no more as gotch calls
 // them return an error (package wrapper).
 //
+// # METEOR and SPICE
+//
+// It also fetches the wheel of pycocoevalcap 1.2, 104 MB, out of which METEOR's
+// jar and paraphrases and SPICE's jars are unpacked. They are optional: where
+// that fails a line says so, the rest of the set-up goes on, and the next that
+// is an hour later tries again.
+//
+// With -spice it makes what SPICE needs ready and nothing else: that wheel, and
+// Stanford CoreNLP and a JavaScript engine, which mvn fetches, 386 MB, of which
+// 117 MB stay. `make setup-spice` runs it. It needs Java and Maven, but neither
+// a C++ compiler nor libtorch.
+//
 // # What it writes
 //
 //   - In the user's cache (XDG_CACHE_HOME or ~/.cache, below blipflow): what the
 //     CPU needs of the fetched wheels, and compiled wrappers. Programs are linked
-//     with these paths.
+//     with these paths. Beside them pycocoevalcap-1.2, with meteor and spice in
+//     it, and with -spice the folder spice, which package metrics/spice runs.
 //   - In the checkout, ignored by git: .gotch, the adapted copy, with stamp.json,
 //     the record of this set-up; and go.work.
 //
@@ -58,6 +71,7 @@ import (
 
 func main() {
 	fetch := flag.Bool("fetch", false, "take the pinned libtorch, whatever LIBTORCH and the last set-up say")
+	spice := flag.Bool("spice", false, "fetch the jars of SPICE, and do nothing else; needs Java and Maven")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "setup: unexpected argument %q\n", flag.Arg(0))
@@ -65,11 +79,18 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	said, err := setUp(ctx, request{
-		libtorch:   os.Getenv("LIBTORCH"),
-		usePyTorch: os.Getenv("LIBTORCH_USE_PYTORCH") == "1",
-		fetch:      *fetch,
-	}, progress.To(os.Stderr))
+	var said string
+	var err error
+	if *spice {
+		said, err = setUpSpice(ctx, progress.To(os.Stderr))
+	} else {
+		said, err = setUp(ctx, request{
+			libtorch:   os.Getenv("LIBTORCH"),
+			usePyTorch: os.Getenv("LIBTORCH_USE_PYTORCH") == "1",
+			fetch:      *fetch,
+			scorers:    true,
+		}, progress.To(os.Stderr))
+	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("interrupted; run it again to go on")
 	}

@@ -22,6 +22,8 @@ type request struct {
 	usePyTorch bool
 	// fetch asks for the pinned wheel whatever else is said.
 	fetch bool
+	// scorers asks for the jars of METEOR and SPICE that are in a wheel, too.
+	scorers bool
 }
 
 // How a libtorch was come by, in the words that the user reads.
@@ -41,23 +43,42 @@ func setUp(ctx context.Context, want request, p progress.Printer) (string, error
 	if err != nil {
 		return "", err
 	}
-	if s, err := readStamp(root); err == nil && s.current(ctx, root, want) {
-		return fmt.Sprintf("nothing to do, gotch %s works with libtorch %s in %s", s.Gotch, s.Version, s.Libtorch), nil
+	s, err := readStamp(root)
+	current := err == nil && s.current(ctx, root, want)
+	if current && !want.scorers {
+		return s.nothingToDo(), nil
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := cacheFolder()
 	if err != nil {
-		return "", fmt.Errorf("there is no folder for the cache: set HOME or XDG_CACHE_HOME (%w)", err)
+		return "", err
 	}
-	cache = filepath.Join(cache, "blipflow")
+	if current && scorersDone(cache, p) {
+		return s.nothingToDo(), nil
+	}
 	unlock, err := lockFolder(ctx, cache, p)
 	if err != nil {
 		return "", err
 	}
-	said, err := prepare(ctx, root, cache, want, p)
+	said := s.nothingToDo()
+	if !current {
+		said, err = prepare(ctx, root, cache, want, p)
+	}
+	if err == nil && want.scorers {
+		fetchScorers(ctx, cache, p)
+	}
 	return said, errors.Join(err, unlock())
 }
 
-// prepare does the work, under the cache's lock.
+// cacheFolder is the user's, below which everything large goes.
+func cacheFolder() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no folder for the cache: set HOME or XDG_CACHE_HOME (%w)", err)
+	}
+	return filepath.Join(cache, "blipflow"), nil
+}
+
+// prepare makes gotch and libtorch ready, under the cache's lock.
 func prepare(ctx context.Context, root, cache string, want request, p progress.Printer) (string, error) {
 	tools, err := findTools(ctx, root)
 	if err != nil {

@@ -46,6 +46,11 @@ func readStamp(root string) (stamp, error) {
 	return s, nil
 }
 
+// nothingToDo is what a set-up says that finds everything there.
+func (s stamp) nothingToDo() string {
+	return fmt.Sprintf("nothing to do, gotch %s works with libtorch %s in %s", s.Gotch, s.Version, s.Libtorch)
+}
+
 // current tells whether all that the set-up would make is there already.
 func (s stamp) current(ctx context.Context, root string, want request) bool {
 	if s.Program != programHash() || s.Gotch != gotchVersion(root) || !libtorch.Unchanged(s.Files) {

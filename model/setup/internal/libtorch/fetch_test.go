@@ -13,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blipflow/blipflow/model/setup/internal/bundle"
 	"github.com/blipflow/blipflow/model/setup/internal/progress"
+	"github.com/blipflow/blipflow/model/setup/internal/wheel"
 )
 
 // fakePip is a python3 that knows `-m pip`: it copies wheels from $WHEELS, and
@@ -92,9 +94,9 @@ func (in *index) add(t *testing.T, name, version string, files map[string]string
 	file := strings.ReplaceAll(name, "-", "_") + "-" + version + ".whl"
 	write(t, in.dir, name+".name", file)
 	sum := sha256.Sum256(text)
-	in.set.wheels = append(in.set.wheels, wheel{
-		name: name, version: version, platform: "manylinux_2_28_x86_64", python: "311", abi: "cp311",
-		file: file, sha256: hex.EncodeToString(sum[:]), size: int64(len(text)),
+	in.set.wheels = append(in.set.wheels, wheel.Wheel{
+		Name: name, Version: version, Platform: "manylinux_2_28_x86_64", Python: "311", ABI: "cp311",
+		File: file, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text)),
 	})
 }
 
@@ -169,11 +171,11 @@ func TestFetchAgain(t *testing.T) {
 			}
 		}, 4},
 		{"a library was cut short", func(t *testing.T, _ *index, dir string) { write(t, dir, "lib/libc10.so", "short") }, 4},
-		{"the manifest is broken", func(t *testing.T, _ *index, dir string) { write(t, dir, manifestName, "{") }, 4},
+		{"the manifest is broken", func(t *testing.T, _ *index, dir string) { write(t, dir, bundle.ManifestName, "{") }, 4},
 		{"another pin", func(t *testing.T, in *index, _ string) {
 			w := &in.set.wheels[1]
-			w.file = "another-" + w.file
-			write(t, in.dir, w.name+".name", w.file)
+			w.File = "another-" + w.File
+			write(t, in.dir, w.Name+".name", w.File)
 		}, 4},
 	}
 	for _, test := range tests {
@@ -187,7 +189,7 @@ func TestFetchAgain(t *testing.T) {
 			if _, err := in.set.fetch(t.Context(), cache, progress.Printer{}); err != nil {
 				t.Fatal(err)
 			}
-			if !in.set.whole(dir) {
+			if !in.set.bundle(cache).Whole() {
 				t.Error("the fetched folder is not whole")
 			}
 			if n := in.asked(t); n != test.want {
@@ -205,7 +207,7 @@ func TestFetchUsesFetchedWheel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, cache, "download/"+torch.file, string(text))
+	write(t, cache, "download/"+torch.File, string(text))
 	if _, err := in.set.fetch(t.Context(), cache, progress.Printer{}); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +222,7 @@ func TestFetchFails(t *testing.T) {
 		change func(t *testing.T, in *index)
 		want   string
 	}{
-		{"wrong hash", func(_ *testing.T, in *index) { in.set.wheels[0].sha256 = strings.Repeat("0", 64) }, "not the pinned 000"},
+		{"wrong hash", func(_ *testing.T, in *index) { in.set.wheels[0].SHA256 = strings.Repeat("0", 64) }, "not the pinned 000"},
 		{"no pip", func(t *testing.T, _ *index) { t.Setenv("NO_PIP", "1") }, "has no pip: install it (Debian, Ubuntu: apt install python3-pip"},
 		{"no python", func(t *testing.T, _ *index) { t.Setenv("PATH", t.TempDir()) }, "python3 was not found: install it"},
 		{"no network", func(t *testing.T, _ *index) {
@@ -260,15 +262,15 @@ func TestFetchFails(t *testing.T) {
 // The pins name whole sets, so that no platform is found lacking at a user's.
 func TestPins(t *testing.T) {
 	for platform, set := range platforms {
-		if len(set.wheels) != 3 || set.wheels[0].name != "torch" || set.wheels[0].version != FetchedVersion {
+		if len(set.wheels) != 3 || set.wheels[0].Name != "torch" || set.wheels[0].Version != FetchedVersion {
 			t.Errorf("%s: %+v", platform, set.wheels)
 		}
 		for _, w := range set.wheels {
-			if sum, err := hex.DecodeString(w.sha256); err != nil || len(sum) != sha256.Size {
-				t.Errorf("%s: %s has no SHA-256", platform, w.name)
+			if sum, err := hex.DecodeString(w.SHA256); err != nil || len(sum) != sha256.Size {
+				t.Errorf("%s: %s has no SHA-256", platform, w.Name)
 			}
-			if !strings.Contains(w.file, w.version) || !strings.Contains(w.file, w.platform) {
-				t.Errorf("%s: %s is not of version %s for %s", platform, w.file, w.version, w.platform)
+			if !strings.Contains(w.File, w.Version) || !strings.Contains(w.File, w.Platform) {
+				t.Errorf("%s: %s is not of version %s for %s", platform, w.File, w.Version, w.Platform)
 			}
 		}
 	}
@@ -277,8 +279,8 @@ func TestPins(t *testing.T) {
 func TestInPython(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
-	if _, err := InPython(t.Context()); !errors.Is(err, ErrNoPython) {
-		t.Errorf("the error is %v, not %v", err, ErrNoPython)
+	if _, err := InPython(t.Context()); !errors.Is(err, wheel.ErrNoPython) {
+		t.Errorf("the error is %v, not %v", err, wheel.ErrNoPython)
 	}
 	answer := func(script string) {
 		write(t, bin, "python3", "#!/bin/sh\n"+script+"\n")

@@ -3,59 +3,21 @@ package libtorch
 import (
 	"archive/zip"
 	"debug/elf"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/blipflow/blipflow/model/setup/internal/bundle"
 )
 
 // roots are the shared libraries that a program is linked with. What they need
 // in turn is taken along where a wheel has it.
 var roots = []string{"libtorch_cpu.so", "libc10.so"}
 
-// unpackPrefix begins the names of folders that are being unpacked into.
-const unpackPrefix = ".unpack-"
-
-// unpack makes dir out of the wheels: torch's headers, the libraries of roots,
-// and whatever these are linked with. It appears whole or not at all.
-func (set fetched) unpack(wheels []string, dir string) (err error) {
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return fmt.Errorf("unpack libtorch: %w", err)
-	}
-	aside, err := os.MkdirTemp(parent, unpackPrefix)
-	if err != nil {
-		return fmt.Errorf("unpack libtorch: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
-	m := manifest{Wheels: map[string]string{}, Files: map[string]int64{}}
-	for _, w := range set.wheels {
-		m.Wheels[w.file] = w.sha256
-	}
-	if err := unpackInto(aside, wheels, m.Files); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(m, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(aside, manifestName), text, 0o666); err != nil {
-		return err
-	}
-	if err := os.Chmod(aside, 0o755); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
-	return os.Rename(aside, dir)
-}
-
-func unpackInto(dir string, wheels []string, sizes map[string]int64) error {
+// unpack fills dir from the wheels: torch's headers, the libraries of roots, and
+// whatever these are linked with. It notes the sizes of the libraries.
+func unpack(dir string, wheels []string, sizes map[string]int64) error {
 	libraries := map[string]*zip.File{}
 	for i, name := range wheels {
 		archive, err := zip.OpenReader(name)
@@ -69,7 +31,7 @@ func unpackInto(dir string, wheels []string, sizes map[string]int64) error {
 			}
 			// Headers come from torch's own wheel, the first.
 			if header, found := strings.CutPrefix(f.Name, "torch/include/"); found && i == 0 && filepath.IsLocal(header) && !strings.HasSuffix(header, "/") {
-				if err := extract(f, filepath.Join(dir, "include", filepath.FromSlash(header))); err != nil {
+				if err := bundle.Extract(f, filepath.Join(dir, "include", filepath.FromSlash(header))); err != nil {
 					return err
 				}
 			}
@@ -95,7 +57,7 @@ func takeLibraries(dir string, libraries map[string]*zip.File, sizes map[string]
 			continue
 		}
 		to := filepath.Join(dir, "lib", name)
-		if err := extract(f, to); err != nil {
+		if err := bundle.Extract(f, to); err != nil {
 			return err
 		}
 		sizes["lib/"+name] = int64(f.UncompressedSize64)
@@ -119,24 +81,4 @@ func linkedWith(library string) ([]string, error) {
 		return nil, fmt.Errorf("read %s: %w", filepath.Base(library), err)
 	}
 	return names, nil
-}
-
-func extract(f *zip.File, to string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
-		return err
-	}
-	in, err := f.Open()
-	if err != nil {
-		return fmt.Errorf("unpack %s: %w", f.Name, err)
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := io.Copy(out, in); err != nil {
-		return fmt.Errorf("unpack %s: %w", f.Name, err)
-	}
-	return nil
 }

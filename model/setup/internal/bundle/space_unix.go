@@ -1,6 +1,6 @@
 //go:build unix
 
-package libtorch
+package bundle
 
 import "golang.org/x/sys/unix"
 
