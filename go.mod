@@ -2,7 +2,11 @@ module github.com/blipflow/blipflow
 
 go 1.26.8
 
-require golang.org/x/text v0.43.0
+require (
+	github.com/klauspost/compress v1.19.2
+	github.com/kljensen/snowball v0.10.0
+	golang.org/x/text v0.43.0
+)
 
 require (
 	cel.dev/expr v0.25.2 // indirect
@@ -47,7 +51,6 @@ require (
 	github.com/googleapis/gax-go/v2 v2.24.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
-	github.com/klauspost/compress v1.19.2 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/moby/docker-image-spec v1.3.1 // indirect
 	github.com/moby/moby/api v1.56.0 // indirect
