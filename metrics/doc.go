@@ -18,19 +18,26 @@
 //     under a name of its own. Document frequencies come from the references
 //     that are scored, so a single picture scores 0;
 //   - sacrebleu's BLEU on the untokenised strings: its own 13a tokeniser, exp
-//     smoothing, case kept, 0 to 100, with the signature.
+//     smoothing, case kept, 0 to 100, with the signature;
+//   - METEOR 1.5 (Denkowski and Lavie 2014), where Options has its tables; see
+//     package meteor.
 //
-// All but the last work on captions tokenised by package ptb. METEOR and SPICE
-// are not here yet; the report has their places, which stay null.
+// All but sacrebleu's work on captions tokenised by package ptb. SPICE is package
+// spice's, which runs the reference; its scores are added to Statistics.
 //
 // # Parallel use
 //
-// BleuStats, RougeStats, CiderStats, DocumentFrequencies and SacreBleuStats add
-// up picture by picture and merge. Their fields are exported so that they can
-// travel between machines. Counts are integers and means are summed in fixed
-// point, so the digits of a score depend neither on the order of the pictures
-// nor on how they were split among workers. CIDEr takes two passes: frequencies
-// first, then scores.
+// Statistics, and the parts that they are made of, add up picture by picture and
+// merge; so do DocumentFrequencies, Resamples and Variety. Their fields are
+// exported so that they can travel between machines. Counts are integers and means
+// are summed in fixed point, so the digits of a score depend neither on the order
+// of the pictures nor on how they were split among workers. CIDEr takes two passes:
+// frequencies first, then scores.
+//
+// # Honesty
+//
+// Bootstrap gives intervals, and says whether one system is better than another on
+// the same pictures; Diversity says how captions vary.
 //
 // # Differences from the references
 //

@@ -33,6 +33,12 @@ func (m *Mean) add(whole, fraction uint64, count int64) {
 	m.Count += count
 }
 
+// times is the mean of the same numbers, each n times.
+func (m Mean) times(n int64) Mean {
+	carry, fraction := bits.Mul64(m.Fraction, uint64(n))
+	return Mean{Whole: m.Whole*uint64(n) + carry, Fraction: fraction, Count: n * m.Count}
+}
+
 // Value returns the mean, or 0 for the mean of nothing.
 func (m Mean) Value() float64 {
 	if m.Count == 0 {

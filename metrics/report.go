@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 )
 
 // Value is a score that may be missing: null in JSON. The zero value is missing.
@@ -51,14 +52,31 @@ type Scores struct {
 	Bleu2  Value `json:"Bleu_2"`
 	Bleu3  Value `json:"Bleu_3"`
 	Bleu4  Value `json:"Bleu_4"`
-	METEOR Value `json:"METEOR"` // always missing as yet
+	METEOR Value `json:"METEOR"`
 	RougeL Value `json:"ROUGE_L"`
 	CIDEr  Value `json:"CIDEr"` // CIDEr-D, as on the leaderboards
-	SPICE  Value `json:"SPICE"` // always missing as yet
+	SPICE  Value `json:"SPICE"`
 
 	// PlainCIDEr is CIDEr without clipping and length penalty. It is another
 	// number than CIDEr and not to be compared with it.
 	PlainCIDEr Value `json:"CIDEr_plain"`
+}
+
+// ByKey goes through the scores under their keys in JSON.
+func (s *Scores) ByKey() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for _, v := range []struct {
+			key   string
+			value Value
+		}{
+			{"Bleu_1", s.Bleu1}, {"Bleu_2", s.Bleu2}, {"Bleu_3", s.Bleu3}, {"Bleu_4", s.Bleu4}, {"METEOR", s.METEOR},
+			{"ROUGE_L", s.RougeL}, {"CIDEr", s.CIDEr}, {"SPICE", s.SPICE}, {"CIDEr_plain", s.PlainCIDEr},
+		} {
+			if !yield(v.key, v.value) {
+				return
+			}
+		}
+	}
 }
 
 // setBleu fills in the four orders.

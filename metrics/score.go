@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/blipflow/blipflow/metrics/ptb"
+	"github.com/blipflow/blipflow/metrics/meteor"
 )
 
 // Errors of Score. They come wrapped with the picture's id.
@@ -33,12 +33,22 @@ const (
 	ROUGE                        // ROUGE-L
 	CIDER                        // CIDEr-D and plain CIDEr
 	SACREBLEU                    // sacrebleu's BLEU
+	METEOR                       // where Options has its tables
+	SPICE                        // which Score does not compute; see Statistics.AddSpice
 )
 
-// Options say how to score. The zero value computes everything.
+// has reports whether one of these metrics is to be computed.
+func (o Options) has(m Metric) bool {
+	return m&^o.Skip != 0 && (m != METEOR || o.Meteor != nil)
+}
+
+// Options say how to score. The zero value computes all that needs no tables.
 type Options struct {
 	// Skip leaves metrics out. Their scores are null in the report.
 	Skip Metric
+
+	// Meteor are METEOR's tables. Where it is nil METEOR is left out.
+	Meteor *meteor.Tables
 
 	// EachAlone tokenises every caption by itself. Otherwise a caption's last
 	// token can depend on the next item's caption, as in the reference; see
@@ -59,9 +69,7 @@ func Score(items []Item, opts Options) (Report, error) {
 	}
 	s := newScoring(items, opts)
 	s.firstPass()
-	if opts.Skip&CIDER == 0 {
-		s.secondPass()
-	}
+	s.secondPass()
 	return s.report(), nil
 }
 
@@ -87,125 +95,74 @@ func validate(items []Item) error {
 type scoring struct {
 	items   []Item
 	opts    Options
-	follow  []neighbours // by item; nil if each caption is tokenised alone
-	tokens  []segment
-	images  []ImageScores
+	tokens  []Tokens
+	images  []Statistics // by item
 	lexicon lexicon
 	df      *frequencyTable
 	places  [][]uint32 // by item: its n-grams in df
-	total   statistics
+	total   Statistics
 }
-
-// segment is an item after tokenisation.
-type segment struct {
-	prediction string
-	references []string
-}
-
-// neighbours are the captions that the reference reads after an item's.
-type neighbours struct{ prediction, reference string }
 
 // statistics are what one worker adds up.
 type statistics struct {
-	bleu  BleuStats
-	rouge RougeStats
-	sacre SacreBleuStats
-	cider CiderStats
+	Statistics
 	batch frequencyBatch // counts into the one table of all workers
 }
 
-func (s *statistics) merge(o *statistics) {
-	s.bleu.Merge(o.bleu)
-	s.rouge.Merge(o.rouge)
-	s.sacre.Merge(o.sacre)
-	s.cider.Merge(o.cider)
-}
-
 func newScoring(items []Item, opts Options) *scoring {
-	s := &scoring{
-		items:  items,
-		opts:   opts,
-		tokens: make([]segment, len(items)),
-		images: make([]ImageScores, len(items)),
-	}
-	if opts.Skip&CIDER == 0 {
+	s := &scoring{items: items, opts: opts, images: make([]Statistics, len(items))}
+	if opts.has(CIDER) {
 		s.df, s.places = new(frequencyTable), make([][]uint32, len(items))
-	}
-	if !opts.EachAlone {
-		s.follow = following(items)
 	}
 	return s
 }
 
-// following finds what comes after each item's prediction and after its last
-// reference, as package ptb wants it.
-func following(items []Item) []neighbours {
-	out := make([]neighbours, len(items))
-	var next neighbours
-	for i := len(items) - 1; i >= 0; i-- {
-		out[i] = next
-		next.prediction = ptb.Before(items[i].Prediction, next.prediction)
-		for j := len(items[i].References) - 1; j >= 0; j-- {
-			next.reference = ptb.Before(items[i].References[j], next.reference)
-		}
-	}
-	return out
-}
-
-// tokenize tokenises an item.
-func (s *scoring) tokenize(i int) segment {
-	it := s.items[i]
-	seg := segment{references: make([]string, len(it.References))}
-	if s.opts.EachAlone {
-		seg.prediction = ptb.Tokenize(it.Prediction)
-		for j, r := range it.References {
-			seg.references[j] = ptb.Tokenize(r)
-		}
-		return seg
-	}
-	next := s.follow[i]
-	seg.prediction = ptb.TokenizeBefore(it.Prediction, next.prediction)
-	for j := len(it.References) - 1; j >= 0; j-- {
-		r := it.References[j]
-		seg.references[j] = ptb.TokenizeBefore(r, next.reference)
-		next.reference = ptb.Before(r, next.reference)
-	}
-	return seg
-}
-
 // firstPass scores all but CIDEr and gathers CIDEr's document frequencies.
 func (s *scoring) firstPass() {
+	tokenize := tokenizer(s.items, nil, s.opts)
+	s.tokens = make([]Tokens, len(s.items))
 	s.each(func(i int, c *counter, sum *statistics) {
-		it, image := s.items[i], &s.images[i]
-		image.ImageID = it.ImageID
-		if s.opts.Skip&SACREBLEU == 0 {
-			sum.sacre.add(c, it.Prediction, it.References)
-		}
-		seg := s.tokenize(i)
-		s.tokens[i] = seg
-		c.load(seg.prediction, seg.references)
-		if s.opts.Skip&BLEU == 0 {
-			one := BleuStats{c.matches()}
-			image.setBleu(one)
-			sum.bleu.Merge(one)
-		}
-		if s.opts.Skip&ROUGE == 0 {
-			image.RougeL = known(sum.rouge.Add(seg.prediction, seg.references))
-		}
-		if s.opts.Skip&CIDER == 0 {
+		s.tokens[i] = tokenize(i)
+		s.images[i] = s.opts.count(c, s.items[i], s.tokens[i])
+		if s.opts.has(CIDER) {
 			s.places[i] = sum.batch.add(c)
 		}
 	})
 }
 
-// secondPass scores CIDEr.
+// secondPass scores CIDEr, and adds up.
 func (s *scoring) secondPass() {
 	s.each(func(i int, c *counter, sum *statistics) {
-		c.load(s.tokens[i].prediction, s.tokens[i].references)
-		scores := c.cider(s.df.weigh(c, s.places[i], len(s.items)))
-		s.images[i].setCider(scores)
-		sum.cider.Add(scores)
+		if s.opts.has(CIDER) {
+			c.load(s.tokens[i].Prediction, s.tokens[i].References)
+			s.images[i].AddCider(c.cider(s.df.weigh(c, s.places[i], len(s.items))))
+		}
+		sum.Merge(s.images[i])
 	})
+}
+
+// count is a picture's Statistics without CIDEr. It leaves the counter loaded with
+// the tokens.
+func (o Options) count(c *counter, it Item, t Tokens) Statistics {
+	s := Statistics{Images: 1, Metrics: (BLEU | ROUGE | SACREBLEU | METEOR) &^ o.Skip}
+	if o.has(SACREBLEU) {
+		s.Sacre.add(c, it.Prediction, it.References)
+	}
+	if o.has(BLEU | CIDER) {
+		c.load(t.Prediction, t.References)
+	}
+	if o.has(BLEU) {
+		s.Bleu = BleuStats{c.matches()}
+	}
+	if o.has(ROUGE) {
+		s.Rouge.Add(t.Prediction, t.References)
+	}
+	if o.has(METEOR) {
+		s.Meteor = o.Meteor.Segment(t.Prediction, t.References)
+	} else {
+		s.Metrics &^= METEOR
+	}
+	return s
 }
 
 // chunk is how many items a worker takes at a time.
@@ -240,25 +197,15 @@ func (s *scoring) each(do func(i int, c *counter, sum *statistics)) {
 	}
 	wg.Wait()
 	for w := range sums {
-		s.total.merge(&sums[w])
+		s.total.Merge(sums[w].Statistics)
 	}
 }
 
 // report gathers the scores of the set.
 func (s *scoring) report() Report {
-	r := Report{Images: len(s.items), PerImage: s.images}
-	if s.opts.Skip&BLEU == 0 {
-		r.setBleu(s.total.bleu)
-	}
-	if s.opts.Skip&ROUGE == 0 {
-		r.RougeL = known(s.total.rouge.Score())
-	}
-	if s.opts.Skip&CIDER == 0 {
-		r.setCider(s.total.cider.Score())
-	}
-	if s.opts.Skip&SACREBLEU == 0 {
-		score := s.total.sacre.Score()
-		r.SacreBleu = &score
+	r := Report{Scores: s.total.Scores(), SacreBleu: s.total.SacreBleu(), Images: len(s.items)}
+	for i := range s.images {
+		r.PerImage = append(r.PerImage, ImageScores{s.items[i].ImageID, s.images[i].Scores()})
 	}
 	return r
 }

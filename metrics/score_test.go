@@ -13,6 +13,7 @@ import (
 
 	"github.com/blipflow/blipflow/metrics"
 	"github.com/blipflow/blipflow/metrics/internal/golden"
+	"github.com/blipflow/blipflow/metrics/meteor"
 	"github.com/blipflow/blipflow/metrics/ptb"
 )
 
@@ -30,6 +31,8 @@ type scoreSet struct {
 	Rouges, Ciders, Plains []float64
 	Sacrebleu              float64
 	Signature              string
+	Meteor                 float64 // where Meteors has one for each picture
+	Meteors                []float64
 }
 
 // goldenItem is [prediction, references] in JSON.
@@ -84,11 +87,53 @@ func TestFile(t *testing.T) { checkSets(t, loadFile(t)) }
 
 func BenchmarkFile(b *testing.B) {
 	items := loadFile(b)[0].items()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := metrics.Score(items, metrics.Options{Skip: metrics.SACREBLEU}); err != nil {
-			b.Fatal(err)
-		}
+	run := func(name string, options func(b *testing.B) metrics.Options) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := metrics.Score(items, options(b)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	run("n-grams", func(*testing.B) metrics.Options { return metrics.Options{Skip: metrics.SACREBLEU} })
+	// With reading its tables, as a command does.
+	run("METEOR", func(b *testing.B) metrics.Options {
+		return metrics.Options{Skip: metrics.SACREBLEU | metrics.BLEU | metrics.ROUGE | metrics.CIDER, Meteor: meteorTables(b)}
+	})
+}
+
+// meteorTables reads those that the set-up has fetched.
+func meteorTables(tb testing.TB) *meteor.Tables {
+	tb.Helper()
+	folder, err := meteor.Folder()
+	if err != nil {
+		tb.Skip(err)
+	}
+	tables, err := meteor.Open(folder)
+	if errors.Is(err, meteor.ErrNoTables) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tables
+}
+
+// meteorTolerance is what the project promises of METEOR, whose reference prints
+// the scores of pictures with all their digits.
+const meteorTolerance = 1e-6
+
+func checkMeteor(t *testing.T, r metrics.Report, set scoreSet) {
+	t.Helper()
+	most := math.Abs(r.METEOR.Score - set.Meteor)
+	for i, image := range r.PerImage {
+		most = max(most, math.Abs(image.METEOR.Score-set.Meteors[i]))
+	}
+	t.Logf("METEOR deviates by %.2g at most", most)
+	if most > meteorTolerance || !r.METEOR.Known {
+		t.Errorf("METEOR is %v, want %v; the largest deviation is %v", r.METEOR, set.Meteor, most)
 	}
 }
 
@@ -96,9 +141,16 @@ func BenchmarkFile(b *testing.B) {
 func checkSets(t *testing.T, sets []scoreSet) {
 	for _, set := range sets {
 		t.Run(set.Name, func(t *testing.T) {
-			r, err := metrics.Score(set.items(), metrics.Options{})
+			var options metrics.Options
+			if set.Meteors != nil {
+				options.Meteor = meteorTables(t)
+			}
+			r, err := metrics.Score(set.items(), options)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if set.Meteors != nil {
+				checkMeteor(t, r, set)
 			}
 			for k, v := range bleu(r.Scores) {
 				near(t, fmt.Sprintf("BLEU-%d", k+1), v, set.Bleu[k])

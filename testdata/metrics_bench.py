@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import zipfile
 import pycocoevalcap.bleu
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
@@ -40,7 +42,7 @@ def coco_items(n):
 
 
 def reference_seconds(items):
-    """What pycocoevalcap takes for tokenising, BLEU, ROUGE-L and CIDEr."""
+    """What pycocoevalcap takes for tokenising, BLEU, ROUGE-L, CIDEr and METEOR, and its METEOR of all and each."""
     gts = {i: [{"caption": r} for r in refs] for i, (_, refs) in enumerate(items)}
     res = {i: [{"caption": p}] for i, (p, _) in enumerate(items)}
     times = {}
@@ -56,22 +58,28 @@ def reference_seconds(items):
     timed("BLEU", lambda: Bleu(4).compute_score(gts, res, verbose=0))
     timed("ROUGE-L", lambda: Rouge().compute_score(gts, res))
     timed("CIDEr", lambda: Cider().compute_score(gts, res))
-    return times
+    meteor = timed("METEOR", lambda: Meteor().compute_score(gts, res))
+    return times, meteor
 
 
 def main():
     items = coco_items(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)
-    times = reference_seconds(items)
+    times, (meteor, meteors) = reference_seconds(items)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "scores.json.gz")
         with gzip.open(path, "wt") as f:
-            json.dump([{"name": "COCO", **metrics.score(items)}], f)
+            json.dump([{"name": "COCO", **metrics.score(items), "meteor": meteor, "meteors": meteors}], f)
         env = {**os.environ, "BLIPFLOW_METRICS_FILE": path}
-        command = ["go", "test", "./metrics", "-count=1", "-run", "TestFile", "-bench", "BenchmarkFile", "-benchtime", "10x", "-v"]
-        subprocess.run(command, check=True, env=env)
-    total = sum(times.values())
-    print("pycocoevalcap:", ", ".join(f"{k} {v:.2f} s" for k, v in times.items()), f"; all {total:.2f} s, without the tokeniser {total - times['tokeniser']:.2f} s")
-    print("BenchmarkFile above is tokenising, BLEU, ROUGE-L and CIDEr together.")
+        command = ["go", "test", "./metrics", "-count=1", "-run", "TestFile", "-bench", "BenchmarkFile", "-benchtime", "5x", "-v"]
+        out = subprocess.run(command, check=True, env=env, stdout=subprocess.PIPE, text=True).stdout
+    print(out)
+    ours = {name: float(ns) / 1e9 for name, ns in re.findall(r"BenchmarkFile/(\S+?)(?:-\d+)?\s+\d+\s+(\S+) ns/op", out)}
+    n_grams = sum(times[k] for k in ("BLEU", "ROUGE-L", "CIDEr"))
+    print("pycocoevalcap:", ", ".join(f"{k} {v:.2f} s" for k, v in times.items()))
+    print(f"BLEU, ROUGE-L, CIDEr with tokenising: {n_grams + times['tokeniser']:.2f} s there, {ours['n-grams']:.3f} s here: {(n_grams + times['tokeniser']) / ours['n-grams']:.0f}x")
+    print(f"without the reference's tokenising, ours counted: {n_grams / ours['n-grams']:.0f}x")
+    print(f"METEOR with tokenising, and reading its tables here: {times['METEOR'] + times['tokeniser']:.2f} s there, {ours['METEOR']:.2f} s here: {(times['METEOR'] + times['tokeniser']) / ours['METEOR']:.1f}x")
+    print(f"METEOR without the reference's tokenising, ours counted: {times['METEOR'] / ours['METEOR']:.1f}x")
 
 
 if __name__ == "__main__":
