@@ -21,11 +21,12 @@ import (
 
 func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
 
-// evaluate1 does what the command does with args.
+// evaluate1 does what the command does with args, without SPICE, whose own package
+// tests it: it takes long.
 func evaluate1(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	set := flag.NewFlagSet("evaluate", flag.ContinueOnError)
-	c, err := program().Parse(set, args, io.Discard)
+	c, err := program().Parse(set, append([]string{"--spice=false"}, args...), io.Discard)
 	if err != nil {
 		return "", err
 	}
@@ -145,6 +146,57 @@ func TestModelNeverSeesReferences(t *testing.T) {
 	}
 }
 
+// Predictions of two systems, a picture that one of them lacks, a table of pictures
+// and training data, by the command's flags.
+func TestComparesTabulatesAndRefuses(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name, text string) string {
+		t.Helper()
+		if err := os.WriteFile(path(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path(name)
+	}
+	references := write("references.json", `{"images": [{"id": 1, "domain": "in-domain"}, {"id": 2, "domain": "near-domain"}, {"id": 3, "domain": "in-domain"}],
+		"annotations": [{"image_id": 1, "caption": "a dog runs on the grass"}, {"image_id": 2, "caption": "two cats sleep"}, {"image_id": 3, "caption": "a red bus"}]}`)
+	good := write("good.json", `[{"image_id": 1, "caption": "a dog runs on grass"}, {"image_id": 2, "caption": "two cats sleep"}, {"image_id": 3, "caption": "a bus"}]`)
+	bad := write("bad.json", `[{"image_id": 1, "caption": "a cat"}, {"image_id": 2, "caption": "a dog"}, {"image_id": 3, "caption": "a man"}]`)
+	some := write("some.json", `[{"image_id": 1, "caption": "a dog runs on grass"}]`)
+	out, table := path("m.json"), path("table.csv")
+	text, err := evaluate1(t, "--references="+references, "--predictions="+good, "--baseline="+bad, "--per_image="+table, "--output="+out, "--bootstrap=50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"against", "in-domain: 2 pictures", "near-domain: 1 pictures", out + " and " + table} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if lines, err := os.ReadFile(table); err != nil || strings.Count(string(lines), "\n") != 4 || !strings.Contains(string(lines), "\n2,near-domain,two cats sleep,") {
+		t.Errorf("%v, the table is\n%s", err, lines)
+	}
+	if text, err = evaluate1(t, "--references="+references, "--predictions="+some, "--allow_missing", "--output="+out); err != nil || !strings.Contains(text, "left out            2") {
+		t.Errorf("missing predictions allowed: %v\n%s", err, text)
+	}
+	for _, tt := range []struct {
+		says string
+		args []string
+	}{
+		{"2 pictures without a prediction", []string{"--predictions=" + some}},
+		{"3 pictures that the training data has too", []string{"--predictions=" + good, "--train_data=" + references}},
+		{"absent.json", []string{"--predictions=" + good, "--train_data=" + path("absent.json")}},
+		{"baseline", []string{"--predictions=" + good, "--baseline=" + path("absent.json")}},
+	} {
+		if _, err := evaluate1(t, append(tt.args, "--references="+references, "--output="+path("refused.json"))...); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%q: error %v does not say %q", tt.args, err, tt.says)
+		}
+	}
+	if _, err := os.Stat(path("refused.json")); err == nil {
+		t.Error("a refused run left scores")
+	}
+}
+
 func TestBadSettings(t *testing.T) {
 	dir := t.TempDir()
 	tests := []struct {
@@ -158,6 +210,8 @@ func TestBadSettings(t *testing.T) {
 		{[]string{"--predictions=p", "--references=" + dir}, "no Parquet files"},
 		{[]string{"--model=" + dir, "--data=" + dir}, "config.json"},
 		{[]string{"--predictions=p", "--data=d", "--references=r"}, "--data"},
+		{[]string{"--predictions=p", "--references=r", "--bootstrap=-1"}, "--bootstrap"},
+		{[]string{"--predictions=p", "--references=r", "--spice_sample=-1"}, "--spice_sample"},
 	}
 	for _, tt := range tests {
 		if _, err := evaluate1(t, tt.args...); err == nil || !strings.Contains(err.Error(), tt.says) {

@@ -14,6 +14,7 @@ import (
 	"github.com/blipflow/blipflow/pipelines/settings"
 	"github.com/blipflow/blipflow/runners"
 	"github.com/blipflow/blipflow/stages/caption"
+	"github.com/blipflow/blipflow/stages/evaluate"
 	"github.com/blipflow/blipflow/stages/preprocess"
 	"github.com/blipflow/blipflow/stages/train"
 	"github.com/blipflow/blipflow/transforms/augment"
@@ -81,6 +82,7 @@ type config struct {
 	LengthPenalty float64                `flag:"length_penalty" usage:"above 0 favours long captions, below 0 short ones"`
 	EarlyStopping generate.EarlyStopping `flag:"early_stopping" usage:"when beam search stops: true, false or never"`
 
+	settings.Scores
 	publishing
 }
 
@@ -122,14 +124,17 @@ func defaults() config {
 		SaveLimit: t.SaveTotalLimit, LoadBest: t.LoadBestModelAtEnd, BestMetric: t.MetricForBestModel,
 		Resume: resumeLast, ReportTo: "tensorboard", Seed: t.Seed,
 		NumBeams: 5, MaxNewTokens: 30, LengthPenalty: 1, EarlyStopping: generate.StopWhenFull,
-		publishing: publishing{Language: "en"},
+		Scores: settings.DefaultScores(), publishing: publishing{Language: "en"},
 	}
 }
 
 // hubModel is the base model of the presets for photographs.
 const hubModel = "Salesforce/blip-image-captioning-base"
 
-func flickrPreset(c *config) { c.Dataset, c.Model = "ariG23498/flickr8k", hubModel }
+func flickrPreset(c *config) {
+	c.Dataset, c.Model = "ariG23498/flickr8k", hubModel
+	c.SpiceSample = 1500
+}
 
 func cocoPreset(c *config) {
 	c.Dataset, c.Model = "yerevann/coco-karpathy", hubModel
@@ -145,6 +150,7 @@ func demoPreset(c *config) {
 	c.TrainBatch, c.EvalBatch, c.Accumulation, c.Checkpointing = 32, 32, 1, false
 	c.CaptionPolicy, c.Epochs, c.EvalSamples = train.RandomCaption, 13, 100
 	c.MaxNewTokens, c.NumBeams = 20, 3
+	c.Spice = false // it would take as long as all else
 }
 
 func (c *config) validate() error {
@@ -174,6 +180,11 @@ func (c *config) validate() error {
 	if known := train.Metrics(); !slices.Contains(known, strings.TrimPrefix(c.BestMetric, "eval_")) {
 		return settings.Bad("metric_for_best_model", "is %q, want one of %s", c.BestMetric, strings.Join(known, ", "))
 	}
+	if strings.TrimPrefix(c.BestMetric, "eval_") == train.MetricMETEOR {
+		if _, err := evaluate.FindMeteor(); err != nil {
+			return settings.Bad("metric_for_best_model", "%v", err)
+		}
+	}
 	if c.BF16 && c.FP16 {
 		return settings.Bad("fp16", "goes not together with bf16")
 	}
@@ -184,6 +195,9 @@ func (c *config) validate() error {
 		return err
 	}
 	if err := c.validatePublishing(); err != nil {
+		return err
+	}
+	if err := c.ValidateScores(); err != nil {
 		return err
 	}
 	if c.Resume != resumeLast {

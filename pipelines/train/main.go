@@ -42,7 +42,7 @@ func run(ctx context.Context, cfg config) (err error) {
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	p, s := beam.NewPipelineWithRoot()
-	j.graph(s)
+	j.graph(ctx, s)
 	// A signal ends training first, and then the job.
 	running, cancel := train.Outlive(ctx)
 	defer cancel()
@@ -131,7 +131,7 @@ func captions(set *dataset.Set) iter.Seq[string] {
 
 // graph is the chain of stages. What passes between them are names of folders
 // and files, and captions.
-func (j *job) graph(s beam.Scope) {
+func (j *job) graph(ctx context.Context, s beam.Scope) {
 	var data beam.PCollection
 	if j.shards != nil {
 		data = preprocess.Run(s, j.shards)
@@ -150,6 +150,6 @@ func (j *job) graph(s beam.Scope) {
 	caption.Commit(s, caption.Finish{Output: output, Input: j.set.Name, Settings: captioning.Settings}, parts, best)
 
 	references := evaluate.References(s, dataset.Test, tests)
-	report := evaluate.Score(s, j.cfg.in(metricsFile), references, predictions)
+	report := evaluate.Score(s, j.cfg.Scoring(ctx, j.cfg.in(metricsFile)), evaluate.Inputs{References: references, Predictions: predictions})
 	export.Run(s, j.export(), best, report)
 }

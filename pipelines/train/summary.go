@@ -61,7 +61,7 @@ func (j *job) testSummary(w io.Writer, m *preprocess.Manifest) error {
 	for _, r := range rows[:min(shown, len(rows))] {
 		fmt.Fprintf(w, "  %s\n    caption:   %s\n    reference: %s\n", r.URI, r.Caption, references[r.ImageID][0])
 	}
-	if err := scores(w, j.cfg.in(metricsFile)); err != nil {
+	if err := j.scores(w); err != nil {
 		return err
 	}
 	if j.cfg.Dataset != settings.DemoDataset {
@@ -108,24 +108,31 @@ func references(m *preprocess.Manifest) (map[string][]string, error) {
 	return out, nil
 }
 
-// scores prints the corpus scores on a line.
-func scores(w io.Writer, path string) error {
+// scores prints the corpus scores on a line, and doubts about them. The demo's
+// uniform captions would raise some.
+func (j *job) scores(w io.Writer) error {
+	path := j.cfg.in(metricsFile)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	var r map[string]json.RawMessage
+	var r evaluate.Report
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	var parts []string
-	for _, name := range []string{"Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr", "METEOR", "SPICE"} {
-		var score *float64
-		if err := json.Unmarshal(r[name], &score); err == nil && score != nil {
-			parts = append(parts, fmt.Sprintf("%s %.4f", name, *score))
+	for name, score := range r.ByKey() {
+		if score.Known && name != "CIDEr_plain" {
+			parts = append(parts, fmt.Sprintf("%s %s", name, score))
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", strings.Join(parts, "  "))
+	if j.cfg.Dataset == settings.DemoDataset {
+		return nil
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
 	return nil
 }
 

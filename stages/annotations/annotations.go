@@ -27,6 +27,8 @@ type Image struct {
 	ID       ID     `json:"id"`
 	FileName string `json:"file_name"`
 	COCOURL  string `json:"coco_url"`
+	// Domain is nocaps': in-domain, near-domain or out-domain.
+	Domain string `json:"domain"`
 
 	// Karpathy's data sets have the others: the folder and the name of the file,
 	// the picture's number in the data set and in COCO, its split and its

@@ -71,6 +71,8 @@ type Prediction struct {
 	URI string
 	// Caption is what the model says.
 	Caption string
+	// Prompt is what the caption was made to begin with, where that is known.
+	Prompt string
 	// Score is the caption's log-probability under the length penalty; it may be
 	// infinite.
 	Score float32

@@ -19,11 +19,22 @@ type Reference struct {
 	ID string
 	// Names are other names that a prediction may have for it.
 	Names []string
+	// Hash is that of the picture's file, where the source knows it.
+	Hash string
 	// Captions are the references, one at least.
 	Captions []string
+	// Domain is the part of the data set that it is in, where the source says so,
+	// as nocaps does.
+	Domain string
 	// Place orders the pictures as their source does. The reference tokeniser
 	// looks past the end of a caption, so that the order can matter.
-	Place string
+	Place Place
+}
+
+// Place is where a picture stands in its source.
+type Place struct {
+	File string
+	N    int // counted from 0 within the file
 }
 
 // Errors of reading references and predictions.
@@ -58,22 +69,22 @@ func ParseReferences(r io.Reader, split string) ([]Reference, error) {
 func coco(f *annotations.File) []Reference {
 	at := make(map[annotations.ID]int, len(f.Images))
 	refs := make([]Reference, 0, len(f.Images))
-	place := func(x annotations.ID, name string) int {
+	place := func(x annotations.ID, m annotations.Image) int {
 		n, known := at[x]
 		if !known {
 			n = len(refs)
 			at[x] = n
-			refs = append(refs, Reference{ID: string(x), Names: without(name)})
+			refs = append(refs, Reference{ID: string(x), Names: without(m.FileName), Domain: m.Domain})
 		}
 		return n
 	}
 	for _, m := range f.Images {
 		if m.ID != "" {
-			place(m.ID, m.FileName)
+			place(m.ID, m)
 		}
 	}
 	for _, a := range f.Captions {
-		n := place(a.ImageID, "")
+		n := place(a.ImageID, annotations.Image{})
 		refs[n].Captions = append(refs[n].Captions, *a.Text)
 	}
 	return slices.DeleteFunc(refs, func(r Reference) bool { return len(r.Captions) == 0 })
@@ -97,7 +108,7 @@ func karpathy(images []annotations.Image, split string) ([]Reference, error) {
 		if !sameSplit(m.Split, split) {
 			continue
 		}
-		r := Reference{ID: string(m.COCOID), Names: without(m.Filename, string(m.ImgID))}
+		r := Reference{ID: string(m.COCOID), Names: without(m.Filename, string(m.ImgID)), Domain: m.Domain}
 		if m.FilePath != "" {
 			r.Names = append(r.Names, path.Join(m.FilePath, m.Filename))
 		}
@@ -126,5 +137,6 @@ func karpathy(images []annotations.Image, split string) ([]Reference, error) {
 
 // sameSplit reports whether a file's name for a split means the one wanted.
 func sameSplit(name, want string) bool {
-	return name == want || want == dataset.Validation && (name == "val" || name == "valid" || name == "dev")
+	return name == want || want == dataset.Validation && (name == "val" || name == "valid" || name == "dev") ||
+		want == dataset.Train && name == "restval"
 }

@@ -18,21 +18,21 @@ import (
 )
 
 func init() {
-	for _, t := range []reflect.Type{reflect.TypeFor[Reference](), reflect.TypeFor[name](), reflect.TypeFor[joined]()} {
+	for _, t := range []reflect.Type{reflect.TypeFor[Reference](), reflect.TypeFor[name](), reflect.TypeFor[claim](), reflect.TypeFor[joined]()} {
 		beam.RegisterType(t)
 	}
 	register.DoFn2x1[string, func(Reference), error](&readReferences{})
 	register.DoFn2x1[string, func(caption.Prediction), error](&readPredictions{})
 	register.Function2x0(namesOf)
 	register.Function1x2(byID)
-	register.DoFn2x2[caption.Prediction, func(*name) bool, string, caption.Prediction](&resolve{})
-	register.DoFn3x1[string, func(*Reference) bool, func(*caption.Prediction) bool, joined](&join{})
+	register.DoFn2x2[caption.Prediction, func(*name) bool, string, claim](&resolve{})
+	register.DoFn3x1[string, func(*Reference) bool, func(*claim) bool, joined](&join{})
 	register.Emitter1[Reference]()
 	register.Emitter1[caption.Prediction]()
 	register.Emitter1[name]()
 	register.Iter1[name]()
 	register.Iter1[Reference]()
-	register.Iter1[caption.Prediction]()
+	register.Iter1[claim]()
 }
 
 // References reads references from files: one of JSON, or any number of example
@@ -53,13 +53,18 @@ func (fn *readReferences) ProcessElement(file string, emit func(Reference)) erro
 		return fmt.Errorf("references %s: %w", file, err)
 	}
 	for i, r := range refs {
-		r.Place = fmt.Sprintf("%s %012d", file, i)
+		r.Place = Place{File: file, N: i}
 		emit(r)
 	}
 	return nil
 }
 
 func (fn *readReferences) read(file string) ([]Reference, error) {
+	return readFile(file, func(f *os.File) ([]Reference, error) { return ParseReferences(f, fn.Split) })
+}
+
+// readFile reads an example shard, or has annotations read.
+func readFile(file string, parse func(*os.File) ([]Reference, error)) ([]Reference, error) {
 	if strings.EqualFold(filepath.Ext(file), ".parquet") {
 		return ofShard(file)
 	}
@@ -68,7 +73,7 @@ func (fn *readReferences) read(file string) ([]Reference, error) {
 		return nil, err
 	}
 	defer f.Close() // only read
-	return ParseReferences(f, fn.Split)
+	return parse(f)
 }
 
 func ofShard(file string) (refs []Reference, err error) {
@@ -84,7 +89,7 @@ func ofShard(file string) (refs []Reference, err error) {
 		if len(e.Captions) == 0 {
 			return nil, fmt.Errorf("%w: picture %s has no captions", ErrFormat, e.ImageID)
 		}
-		refs = append(refs, Reference{ID: e.ImageID, Names: without(e.URI), Captions: e.Captions})
+		refs = append(refs, Reference{ID: e.ImageID, Names: without(e.URI), Hash: e.ContentHash, Captions: e.Captions})
 	}
 	return refs, nil
 }
@@ -128,18 +133,27 @@ func namesOf(r Reference, emit func(name)) {
 
 func byID(r Reference) (string, Reference) { return r.ID, r }
 
+// claim is a prediction of one of the systems.
+type claim struct {
+	Baseline bool // of the system that is compared with
+	Caption  string
+	Prompt   string // that it was made with, where that is known
+}
+
 // resolve finds the picture that a prediction belongs to.
 type resolve struct {
+	Baseline bool
+
 	ids, names, bases map[string]string // bases: "" where several have the name
 }
 
 // ProcessElement keys a prediction by the picture's id, or by what it says where
 // no picture has that.
-func (fn *resolve) ProcessElement(p caption.Prediction, next func(*name) bool) (string, caption.Prediction) {
+func (fn *resolve) ProcessElement(p caption.Prediction, next func(*name) bool) (string, claim) {
 	if fn.ids == nil {
 		fn.learn(next)
 	}
-	return fn.key(p), p
+	return fn.key(p), claim{fn.Baseline, p.Caption, p.Prompt}
 }
 
 // learn reads the side input. It is the same for all elements of a job.
@@ -180,22 +194,29 @@ func (fn *resolve) key(p caption.Prediction) string {
 // joined is a picture with all that belongs to it.
 type joined struct {
 	ID          string
-	Place       string
+	Place       Place
+	Domain      string
 	References  []string
 	Predictions []string
+	Prompt      string   // of the last of them
+	Baseline    []string // predictions of the system that is compared with
 }
 
 type join struct{}
 
 // ProcessElement gathers one picture.
-func (fn *join) ProcessElement(id string, refs func(*Reference) bool, found func(*caption.Prediction) bool) joined {
+func (fn *join) ProcessElement(id string, refs func(*Reference) bool, found func(*claim) bool) joined {
 	j := joined{ID: id}
 	for r := (Reference{}); refs(&r); {
 		j.References = append(j.References, r.Captions...)
-		j.Place = r.Place
+		j.Place, j.Domain = r.Place, r.Domain
 	}
-	for p := (caption.Prediction{}); found(&p); {
-		j.Predictions = append(j.Predictions, p.Caption)
+	for c := (claim{}); found(&c); {
+		if c.Baseline {
+			j.Baseline = append(j.Baseline, c.Caption)
+		} else {
+			j.Predictions, j.Prompt = append(j.Predictions, c.Caption), c.Prompt
+		}
 	}
 	return j
 }

@@ -98,20 +98,37 @@ func shardReferences(t *testing.T, dir string) string {
 	return path
 }
 
-func score(t *testing.T, references, predictions, split string) (metrics.Report, error) {
+func score(t *testing.T, references, predictions, split string) (evaluate.Report, error) {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "coco_metrics.json")
+	return run(t, evaluate.Config{}, split, references, predictions, "")
+}
+
+// run scores files under settings whose output it sets.
+func run(t *testing.T, cfg evaluate.Config, split, references, predictions, baseline string) (evaluate.Report, error) {
+	t.Helper()
+	cfg.Output = filepath.Join(t.TempDir(), "coco_metrics.json")
 	p, s := beam.NewPipelineWithRoot()
-	refs := evaluate.References(s, split, beam.Create(s, references))
-	evaluate.Score(s, out, refs, evaluate.Predictions(s, beam.Create(s, predictions)))
+	in := evaluate.Inputs{
+		References:  evaluate.References(s, split, beam.Create(s, references)),
+		Predictions: evaluate.Predictions(s, beam.Create(s, predictions)),
+	}
+	if baseline != "" {
+		in.Baseline = evaluate.Predictions(s, beam.Create(s, baseline))
+	}
+	return result(t, p, s, cfg, in)
+}
+
+func result(t *testing.T, p *beam.Pipeline, s beam.Scope, cfg evaluate.Config, in evaluate.Inputs) (evaluate.Report, error) {
+	t.Helper()
+	evaluate.Score(s, cfg, in)
 	_, err := runners.Run(context.Background(), p)
 	if err != nil {
-		if _, there := os.Stat(out); there == nil {
+		if _, there := os.Stat(cfg.Output); there == nil {
 			t.Error("a failed run left scores")
 		}
-		return metrics.Report{}, err
+		return evaluate.Report{}, err
 	}
-	data, err := os.ReadFile(out)
+	data, err := os.ReadFile(cfg.Output)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +137,10 @@ func score(t *testing.T, references, predictions, split string) (metrics.Report,
 			t.Errorf("%s is not in %s", key, data)
 		}
 	}
-	var r metrics.Report
+	if left, err := filepath.Glob(cfg.Output + "?*"); err != nil || len(left) > 0 {
+		t.Errorf("the run left %v, %v", left, err)
+	}
+	var r evaluate.Report
 	return r, json.Unmarshal(data, &r)
 }
 

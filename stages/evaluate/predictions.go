@@ -16,6 +16,7 @@ type jsonPrediction struct {
 	Image   string         `json:"image"`
 	Caption *string        `json:"caption"`
 	Score   caption.Score  `json:"score"`
+	Prompt  string         `json:"prompt"`
 }
 
 // ParsePredictions reads COCO's results JSON, a list, or the JSON Lines that
@@ -60,7 +61,7 @@ func predictions(read []jsonPrediction) ([]caption.Prediction, error) {
 		if p.Caption == nil || p.ImageID == "" && p.Image == "" {
 			return nil, fmt.Errorf("%w: prediction %d needs a caption and an image_id or image", ErrFormat, i+1)
 		}
-		out[i] = caption.Prediction{ImageID: string(p.ImageID), URI: p.Image, Caption: *p.Caption, Score: float32(p.Score)}
+		out[i] = caption.Prediction{ImageID: string(p.ImageID), URI: p.Image, Caption: *p.Caption, Score: float32(p.Score), Prompt: p.Prompt}
 	}
 	return out, nil
 }

@@ -2,176 +2,246 @@ package evaluate
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/google/uuid"
 
 	"github.com/blipflow/blipflow/metrics"
+	"github.com/blipflow/blipflow/stages/progress"
+	"github.com/blipflow/blipflow/stages/records"
 )
 
 func init() {
-	register.DoFn3x2[context.Context, []byte, func(*joined) bool, string, error](&score{})
-	register.Iter1[joined]()
+	beam.RegisterType(reflect.TypeFor[totals]())
+	beam.RegisterCoder(reflect.TypeFor[totals](), encodeTotals, decodeTotals)
+	register.DoFn7x1[context.Context, string, func(*placed) bool, func(*string) bool, func(*sample) bool, func(string, totals), func(string), error](&scoreFn{})
+	register.Combiner1[totals](&mergeTotals{})
+	register.Emitter2[string, totals]()
+	register.Emitter1[string]()
 }
 
-// Errors of pictures and predictions that do not match.
-var (
-	// ErrMissing: pictures without a prediction.
-	ErrMissing = errors.New("pictures without a prediction")
-	// ErrExtra: predictions of pictures that have no references.
-	ErrExtra = errors.New("predictions without references")
-	// ErrTwice: pictures with several predictions.
-	ErrTwice = errors.New("pictures with several predictions")
-)
+// Config are the settings of scoring.
+type Config struct {
+	// Output is the file for the report.
+	Output string
+	// PerImage is a file for the scores of each picture, Parquet by its ending or
+	// CSV; empty for none.
+	PerImage string
+	// AllowMissing scores the pictures that have both references and a prediction,
+	// and counts the others.
+	AllowMissing bool
+	// Bootstrap is how confidence intervals are drawn.
+	Bootstrap metrics.Bootstrap
+	// Meteor is the folder of METEOR's tables; empty leaves METEOR out.
+	Meteor string
+	// Spice says how SPICE is computed; its zero value leaves it out.
+	Spice Spice
+	// Warnings are for the report: what was wanted and cannot be computed.
+	Warnings []string
+}
 
-// Score scores predictions (a collection of caption.Prediction) against references
-// and writes the report, a metrics.Report in JSON, to a file. It gives the file's
-// text, so that what depends on the scores can wait for them. Where there is no
-// picture it writes nothing and gives an empty text; see Nothing.
-func Score(s beam.Scope, file string, references, predictions beam.PCollection) beam.PCollection {
+// work is a folder of this run's own.
+func (c Config) work() string { return c.Output + workSuffix + "/" + uuid.NewString() }
+
+const workSuffix = ".work"
+
+// Inputs are what is scored.
+type Inputs struct {
+	// References are a collection of Reference, and Predictions of
+	// caption.Prediction.
+	References, Predictions beam.PCollection
+	// Baseline are predictions of another system for the same pictures, to compare
+	// with; the zero value for none.
+	Baseline beam.PCollection
+	// Training are paths of what the model was trained on, example shards or
+	// annotations; the zero value for none. See ErrOverlap.
+	Training beam.PCollection
+}
+
+// Score scores predictions against references and writes the report, a [Report] in
+// JSON, to a file. It gives the file's text, so that what depends on the scores can
+// wait for them. Where there is no picture it writes nothing and gives an empty
+// text; see Nothing.
+func Score(s beam.Scope, cfg Config, in Inputs) beam.PCollection {
 	s = s.Scope("evaluate.Score")
-	names := beam.ParDo(s, namesOf, references)
-	keyed := beam.ParDo(s, &resolve{}, predictions, beam.SideInput{Input: names})
-	pictures := beam.ParDo(s, &join{}, beam.CoGroupByKey(s, beam.ParDo(s, byID, references), keyed))
-	return beam.ParDo(s, &score{File: file}, beam.Impulse(s), beam.SideInput{Input: pictures})
+	references, compares, work := in.References, in.Baseline.IsValid(), cfg.work()
+	names := beam.SideInput{Input: beam.ParDo(s, namesOf, references)}
+	claims := beam.ParDo(s, &resolve{}, in.Predictions, names)
+	if compares {
+		claims = beam.Flatten(s, claims, beam.ParDo(s, &resolve{Baseline: true}, in.Baseline, names))
+	}
+	pictures := beam.ParDo(s, &join{}, beam.CoGroupByKey(s, beam.ParDo(s, byID, references), claims))
+	audited := beam.Combine(s, &auditFn{Baseline: compares}, pictures)
+	chunks := beam.GroupByKey(s, beam.ParDo(s, &toChunks{Baseline: compares}, pictures))
+	kept := beam.ParDo(s, &keepCounts{Work: work}, beam.CombinePerKey(s, &mergeCounts{}, beam.ParDo(s, &countFn{}, chunks)))
+	overlaps := beam.CreateList(s, []offenders{})
+	if in.Training.IsValid() {
+		overlaps = overlap(s, references, in.Training)
+	}
+	sampled := beam.Combine(s, &sampleFn{Baseline: compares, Spice: cfg.Spice}, pictures)
+	sums, parts := beam.ParDo2(s, &scoreFn{Config: cfg, Work: work, Baseline: compares}, chunks,
+		beam.SideInput{Input: kept}, beam.SideInput{Input: sampled})
+	return beam.ParDo(s, &finish{Config: cfg, Baseline: compares, Work: work}, beam.Impulse(s),
+		beam.SideInput{Input: audited}, beam.SideInput{Input: overlaps},
+		beam.SideInput{Input: beam.DropKey(s, beam.CombinePerKey(s, &mergeTotals{}, sums))},
+		beam.SideInput{Input: parts})
 }
 
-// Scored is the counter, under the namespace Stage, of pictures that were scored.
-const Scored = "scored"
-
-var scored = beam.NewCounter(Stage, Scored)
-
-type score struct {
-	File string
+// totals are what the pictures of a set add up to.
+type totals struct {
+	// Set is a domain, or all pictures where it is empty.
+	Set string
+	// Baseline is whether they are of the system that is compared with.
+	Baseline  bool
+	Sum       metrics.Statistics
+	Resamples metrics.Resamples
+	Variety   metrics.Variety
+	Notes     notes
 }
 
-// ProcessElement runs once, on all pictures.
-func (fn *score) ProcessElement(ctx context.Context, _ []byte, next func(*joined) bool) (string, error) {
-	var all []joined
-	for j := (joined{}); next(&j); {
-		all = append(all, j)
+func encodeTotals(t totals) ([]byte, error)    { return toGob(t) }
+func decodeTotals(data []byte) (totals, error) { return fromGob[totals](data) }
+
+// mergeTotals adds totals up.
+type mergeTotals struct{}
+
+// MergeAccumulators adds up two.
+func (mergeTotals) MergeAccumulators(a, b totals) totals {
+	if a.Sum.Images == 0 {
+		return b
 	}
-	text, err := fn.score(all)
-	if err != nil {
-		return "", fmt.Errorf("score: %w", err)
-	}
-	scored.Inc(ctx, int64(len(all)))
-	return text, nil
+	a.Sum.Merge(b.Sum)
+	a.Resamples.Merge(b.Resamples)
+	a.Variety.Merge(b.Variety)
+	a.Notes.merge(b.Notes)
+	return a
 }
 
-func (fn *score) score(all []joined) (string, error) {
-	if err := check(all); err != nil {
-		return "", err
-	}
-	slices.SortFunc(all, func(a, b joined) int { return strings.Compare(a.Place, b.Place) })
-	items := make([]metrics.Item, len(all))
-	for i, j := range all {
-		items[i] = metrics.Item{ImageID: j.ID, Prediction: j.Predictions[0], References: j.References}
-	}
-	if len(items) == 0 {
-		// A runner may come here with nothing while the readers before it are
-		// failing: scores that are written then would outlive the failed job.
-		return "", nil
-	}
-	report, err := metrics.Score(items, metrics.Options{})
-	if err != nil {
-		return "", err
-	}
-	return write(fn.File, report)
+// scoreFn scores a chunk.
+type scoreFn struct {
+	Config   Config
+	Work     string
+	Baseline bool
 }
 
-func write(file string, report metrics.Report) (string, error) {
-	text, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	text = append(text, '\n')
-	return string(text), writeWhole(file, text)
-}
-
-// Nothing writes the report of a split without pictures, in which every score is
-// null: for the program to call once the job has succeeded, since Score cannot
-// know.
-func Nothing(file string) error {
-	_, err := write(file, metrics.Report{})
-	return err
-}
-
-// check reports pictures that do not have exactly one prediction, and predictions
-// of no picture.
-func check(all []joined) error {
-	kinds := map[error][]string{}
-	for _, j := range all {
-		switch {
-		case len(j.References) == 0:
-			kinds[ErrExtra] = append(kinds[ErrExtra], j.ID)
-		case len(j.Predictions) == 0:
-			kinds[ErrMissing] = append(kinds[ErrMissing], j.ID)
-		case len(j.Predictions) > 1:
-			kinds[ErrTwice] = append(kinds[ErrTwice], j.ID)
-		}
-	}
-	var errs []string
-	var first []error
-	for _, kind := range []error{ErrMissing, ErrExtra, ErrTwice} {
-		if ids := kinds[kind]; len(ids) > 0 {
-			errs = append(errs, fmt.Sprintf("%d %s: %s", len(ids), kind, some(ids)))
-			first = append(first, kind)
-		}
-	}
-	if errs == nil {
+// ProcessElement scores one chunk's pictures, and gives what they add up to and
+// the file with the scores of each.
+func (fn *scoreFn) ProcessElement(ctx context.Context, name string, next func(*placed) bool, counted func(*string) bool, sampled func(*sample) bool,
+	emit func(string, totals), part func(string),
+) error {
+	c := readChunk(next)
+	if len(c.pictures) == 0 {
 		return nil
 	}
-	return &mismatch{strings.Join(errs, "; ") + fmt.Sprintf(" (of %d)", len(all)), first}
+	df, err := sharedCounts(fn.Work, slices.Sorted(all(counted)))
+	if err != nil {
+		return err
+	}
+	var s sample
+	sampled(&s)
+	g := grading{scoreFn: fn, ctx: ctx, chunk: c, frequencies: df, sample: s, sums: map[string]*totals{}}
+	if err := g.run(); err != nil {
+		return fmt.Errorf("score: %w", err)
+	}
+	for key, t := range g.sums {
+		emit(key, *t)
+	}
+	if fn.Config.PerImage != "" {
+		path := filepath.Join(fn.Work, "scores-"+records.Fingerprint(name)[:16])
+		if err := records.WriteFile(path, func(w io.Writer) error { return writeRows(w, g.rows) }); err != nil {
+			return err
+		}
+		part(name + "\t" + path)
+	}
+	progress.Start(Stage, 0, "pictures").Add(int64(len(c.pictures)))
+	return nil
 }
 
-// mismatch is an error of several kinds on one line.
-type mismatch struct {
-	text  string
-	kinds []error
+// all goes through a side input.
+func all[T any](next func(*T) bool) func(func(T) bool) {
+	return func(yield func(T) bool) {
+		for {
+			var v T
+			if !next(&v) || !yield(v) {
+				return
+			}
+		}
+	}
 }
 
-func (m *mismatch) Error() string   { return m.text }
-func (m *mismatch) Unwrap() []error { return m.kinds }
-
-// some lists the first few ids.
-func some(ids []string) string {
-	const few = 5
-	slices.Sort(ids)
-	shown := make([]string, 0, few)
-	for _, id := range ids[:min(few, len(ids))] {
-		shown = append(shown, fmt.Sprintf("%q", id))
-	}
-	if len(ids) > few {
-		shown = append(shown, "…")
-	}
-	return strings.Join(shown, ", ")
+// grading is the scoring of one chunk.
+type grading struct {
+	*scoreFn
+	ctx         context.Context
+	chunk       chunk
+	frequencies frequencies
+	sample      sample
+	sums        map[string]*totals
+	rows        []Row
 }
 
-// Print writes a report as a table.
-func Print(out io.Writer, r metrics.Report) error {
-	var b strings.Builder
-	line := func(name, value string) { fmt.Fprintf(&b, "%-12s %8s\n", name, value) }
-	for _, row := range []struct {
-		name  string
-		value metrics.Value
-	}{
-		{"BLEU-1", r.Bleu1}, {"BLEU-2", r.Bleu2}, {"BLEU-3", r.Bleu3}, {"BLEU-4", r.Bleu4},
-		{"METEOR", r.METEOR}, {"ROUGE-L", r.RougeL}, {"CIDEr", r.CIDEr}, {"SPICE", r.SPICE},
-		{"CIDEr plain", r.PlainCIDEr},
-	} {
-		line(row.name, row.value.String())
+func (g *grading) run() error {
+	systems := []system{candidate}
+	if g.Baseline {
+		systems = append(systems, baseline)
 	}
-	if r.SacreBleu != nil {
-		line("sacrebleu", fmt.Sprintf("%.2f", r.SacreBleu.Score))
+	for _, of := range systems {
+		if err := g.grade(of); err != nil {
+			return err
+		}
 	}
-	line("pictures", fmt.Sprint(r.Images))
-	_, err := io.WriteString(out, b.String())
-	return err
+	return nil
+}
+
+// grade scores the predictions of one system.
+func (g *grading) grade(of system) error {
+	options, err := g.Config.options()
+	if err != nil {
+		return err
+	}
+	items, ahead := g.chunk.items(of)
+	tokens := options.Tokenize(items, ahead)
+	spice, said, err := g.Config.Spice.score(g.ctx, items, tokens, g.sample)
+	if err != nil {
+		return err
+	}
+	ones := options.Pictures(items, tokens)
+	for i, p := range g.chunk.pictures {
+		if score, there := spice[p.ID]; there {
+			ones[i].AddSpice(score)
+		}
+		for _, set := range setsOf(p) {
+			one := ones[i]
+			one.AddCider(g.frequencies[set].Cider(tokens[i].Prediction, tokens[i].References))
+			g.sum(of, set).add(g.Config.Bootstrap, p.ID, one, tokens[i])
+			if set == "" && of == candidate {
+				g.rows = append(g.rows, rowOf(p, one))
+			}
+		}
+	}
+	g.sum(of, "").Notes.merge(said)
+	if of == candidate {
+		g.sum(of, "").Notes.look(g.chunk.pictures, tokens)
+	}
+	return nil
+}
+
+func (g *grading) sum(of system, set string) *totals {
+	key := fmt.Sprintf("%t %s", of, set)
+	if g.sums[key] == nil {
+		g.sums[key] = &totals{Set: set, Baseline: of == baseline}
+	}
+	return g.sums[key]
+}
+
+func (t *totals) add(b metrics.Bootstrap, id string, one metrics.Statistics, tokens metrics.Tokens) {
+	t.Sum.Merge(one)
+	b.Add(&t.Resamples, id, one)
+	t.Variety.Add(tokens)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/blipflow/blipflow/metrics"
+	"github.com/blipflow/blipflow/metrics/meteor"
 	"github.com/blipflow/blipflow/model/blip"
 	"github.com/blipflow/blipflow/model/captioner"
 	"github.com/blipflow/blipflow/model/checkpoint"
@@ -34,23 +35,43 @@ const (
 	sampleNote    = "sample"
 )
 
+// MetricMETEOR is only computed where it chooses the best checkpoint: its tables are
+// large.
+const MetricMETEOR = "METEOR"
+
 // Metrics are the names of the validation metrics, each of which may choose the
-// best checkpoint.
-func Metrics() []string { return append([]string{MetricLoss, MetricBLEU}, cocoMetrics...) }
-
-// cocoMetrics are those of the COCO evaluation that need no other program.
-var cocoMetrics = []string{"Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"}
-
-// coco gives a report's scores in the order of cocoMetrics.
-func coco(r metrics.Report) []metrics.Value {
-	return []metrics.Value{r.Bleu1, r.Bleu2, r.Bleu3, r.Bleu4, r.RougeL, r.CIDEr}
+// best checkpoint. SPICE is none: it would take longer than the training.
+func Metrics() []string {
+	return append([]string{MetricLoss, MetricBLEU, MetricMETEOR}, cocoMetrics...)
 }
+
+// cocoMetrics are those of the COCO evaluation that need no tables.
+var cocoMetrics = []string{"Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"}
 
 // judge evaluates a model on the validation split.
 type judge struct {
 	cfg      Config
 	folder   *checkpoint.Folder
 	manifest *preprocess.Manifest
+	meteor   *meteor.Tables // once they are read
+}
+
+// options are what is computed besides the loss.
+func (j *judge) options() (o metrics.Options, err error) {
+	if strings.TrimPrefix(j.cfg.Trainer.MetricForBestModel, "eval_") != MetricMETEOR {
+		return o, nil
+	}
+	if j.meteor == nil {
+		folder, err := meteor.Folder()
+		if err != nil {
+			return o, err
+		}
+		if j.meteor, err = meteor.Open(folder); err != nil {
+			return o, err
+		}
+	}
+	o.Meteor = j.meteor
+	return o, nil
 }
 
 // evaluate gives the loss over all captions of the split, and the scores of the
@@ -68,7 +89,11 @@ func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, er
 	if err != nil {
 		return trainer.Scores{}, err
 	}
-	report, err := metrics.Score(items, metrics.Options{})
+	options, err := j.options()
+	if err != nil {
+		return trainer.Scores{}, err
+	}
+	report, err := metrics.Score(items, options)
 	if err != nil {
 		return trainer.Scores{}, err
 	}
@@ -76,9 +101,9 @@ func (j *judge) evaluate(ctx context.Context, m *blip.Model) (trainer.Scores, er
 		Metrics: map[string]float64{MetricLoss: loss, MetricBLEU: report.SacreBleu.Score},
 		Notes:   map[string]string{signatureNote: report.SacreBleu.Signature, sampleNote: strings.Join(sample, "\n")},
 	}
-	for i, v := range coco(report) {
-		if v.Known {
-			scores.Metrics[cocoMetrics[i]] = v.Score
+	for name, v := range report.ByKey() {
+		if v.Known && (name == MetricMETEOR || slices.Contains(cocoMetrics, name)) {
+			scores.Metrics[name] = v.Score
 		}
 	}
 	return scores, nil

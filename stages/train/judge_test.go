@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/blipflow/blipflow/metrics"
+	"github.com/blipflow/blipflow/metrics/meteor"
 	"github.com/blipflow/blipflow/model/blip"
 	"github.com/blipflow/blipflow/model/captioner"
 	"github.com/blipflow/blipflow/model/checkpoint"
@@ -160,14 +161,24 @@ func TestJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	scores := map[string]float64{MetricLoss: got.Metrics[MetricLoss], MetricBLEU: bleu.Score().Score}
-	for i, v := range coco(want) {
-		scores[cocoMetrics[i]] = v.Score
+	for name, v := range want.ByKey() {
+		if slices.Contains(cocoMetrics, name) {
+			scores[name] = v.Score
+		}
 	}
 	if diff := cmp.Diff(scores, got.Metrics); diff != "" {
 		t.Errorf("(-metrics +judge):\n%s", diff)
 	}
-	if names := slices.Sorted(maps.Keys(got.Metrics)); !slices.Equal(names, slices.Sorted(slices.Values(Metrics()))) {
+	names := append(slices.Collect(maps.Keys(got.Metrics)), MetricMETEOR) // which nothing has asked for
+	if slices.Sort(names); !slices.Equal(names, slices.Sorted(slices.Values(Metrics()))) {
 		t.Errorf("scores of %v, want %v", names, Metrics())
+	}
+	if folder, err := meteor.Folder(); err == nil && meteor.Check(folder) == nil {
+		by := *j
+		by.cfg.Trainer.MetricForBestModel = "eval_METEOR"
+		if scores, err := by.evaluate(t.Context(), m); err != nil || !(scores.Metrics[MetricMETEOR] > 0) {
+			t.Errorf("METEOR of %v, %v", scores.Metrics, err)
+		}
 	}
 	if s := got.Notes[signatureNote]; s != "nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0" {
 		t.Errorf("signature %q", s)
