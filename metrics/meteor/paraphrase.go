@@ -212,7 +212,7 @@ func readBlocks(r io.Reader, blocks chan<- []byte, free <-chan []byte) error {
 		b = slices.Grow(b, blockSize)[:len(rest)+blockSize]
 		n, err := r.Read(b[len(rest):])
 		b = b[:len(rest)+n]
-		done := err == io.EOF //nolint:errorlint // a Reader returns it bare; wrapped it would mean something else
+		done := err == io.EOF // bare, as Readers return it; a cut gzip is io.ErrUnexpectedEOF
 		if err != nil && !done {
 			return err
 		}
