@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/blipflow/blipflow/metrics"
@@ -15,7 +14,10 @@ func FindMeteor() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return folder, meteor.Check(folder)
+	if err := meteor.Check(folder); err != nil {
+		return "", err
+	}
+	return folder, nil
 }
 
 // tables are METEOR's, which this process reads once.
@@ -25,19 +27,22 @@ var tables struct {
 	read   *meteor.Tables
 }
 
-// options are what the package metrics is to compute.
-func (c Config) options() (metrics.Options, error) {
+// options are what the package metrics is to compute. Where METEOR's tables cannot
+// be read, it is left out, and the notes say so.
+func (c Config) options() (o metrics.Options, said notes) {
 	if c.Meteor == "" {
-		return metrics.Options{}, nil
+		return o, said
 	}
 	tables.Lock()
 	defer tables.Unlock()
 	if tables.read == nil || tables.folder != c.Meteor {
 		read, err := meteor.Open(c.Meteor)
 		if err != nil {
-			return metrics.Options{}, fmt.Errorf("score: %w", err)
+			said.Warnings = append(said.Warnings, "METEOR is null: "+err.Error())
+			return o, said
 		}
 		tables.folder, tables.read = c.Meteor, read
 	}
-	return metrics.Options{Meteor: tables.read}, nil
+	o.Meteor = tables.read
+	return o, said
 }

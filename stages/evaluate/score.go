@@ -201,10 +201,7 @@ func (g *grading) run() error {
 
 // grade scores the predictions of one system.
 func (g *grading) grade(of system) error {
-	options, err := g.Config.options()
-	if err != nil {
-		return err
-	}
+	options, noted := g.Config.options()
 	items, ahead := g.chunk.items(of)
 	tokens := options.Tokenize(items, ahead)
 	spice, said, err := g.Config.Spice.score(g.ctx, items, tokens, g.sample)
@@ -225,6 +222,7 @@ func (g *grading) grade(of system) error {
 			}
 		}
 	}
+	g.sum(of, "").Notes.merge(noted)
 	g.sum(of, "").Notes.merge(said)
 	if of == candidate {
 		g.sum(of, "").Notes.look(g.chunk.pictures, tokens)

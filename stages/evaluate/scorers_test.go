@@ -1,7 +1,9 @@
 package evaluate_test
 
 import (
+	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/blipflow/blipflow/metrics"
@@ -32,6 +34,20 @@ func TestMeteorInParts(t *testing.T) {
 	}
 	if i := got.Confidence.Intervals["METEOR"]; got.METEOR != want.METEOR || got.METEOR.Score <= 0 || i.Low > got.METEOR.Score || i.High < got.METEOR.Score {
 		t.Errorf("METEOR %v in %+v, want %v", got.METEOR, i, want.METEOR)
+	}
+}
+
+// Without its tables METEOR is null with a warning that says what to do, and the
+// rest is scored.
+func TestWithoutTables(t *testing.T) {
+	t.Setenv(meteor.FolderVariable, t.TempDir())
+	if folder, err := evaluate.FindMeteor(); folder != "" || !errors.Is(err, meteor.ErrNoTables) || !strings.Contains(err.Error(), "make setup") {
+		t.Errorf("found %q, %v", folder, err)
+	}
+	references, predictions := files(t, items, make([]string, len(items)))
+	got, err := run(t, evaluate.Config{Meteor: t.TempDir()}, "", references, predictions, "")
+	if err != nil || got.METEOR.Known || !got.CIDEr.Known || !strings.Contains(strings.Join(got.Warnings, ""), "METEOR is null") {
+		t.Errorf("%v, METEOR %v, CIDEr %v, %q", err, got.METEOR, got.CIDEr, got.Warnings)
 	}
 }
 
