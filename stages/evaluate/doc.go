@@ -7,7 +7,7 @@
 //	                                                                 └→ score ←─────────┘ │
 //	                                                                      └→ Combine ─────┴→ report
 //
-// A chunk is a thousand pictures that are neighbours in their source. Two passes go
+// A chunk is five thousand pictures that are neighbours in their source. Two passes go
 // through the chunks in parallel: one counts the n-grams of the references, which
 // CIDEr weighs by how many pictures have them; the other scores, and adds up what
 // the scores of a set follow from (metrics.Statistics), for all pictures, for each

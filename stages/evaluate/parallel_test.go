@@ -66,11 +66,11 @@ func files(t *testing.T, items []metrics.Item, domains []string) (references, pr
 // What is scored in parts has the digits of what is scored at once, as a whole and
 // by domains.
 func TestPartsScoreAsTheWhole(t *testing.T) {
-	items, domains := inventedItems(2500)
+	items, domains := inventedItems(5600)
 	// At the border of a chunk what the first of the next says decides about a dot.
-	items[999] = metrics.Item{ImageID: items[999].ImageID, Prediction: "the letter K.", References: []string{"letter K", "a big letter K."}}
-	items[1000].Prediction, items[1000].References = "", []string{" ", "The dog"}
-	items[1001].Prediction = "The letter"
+	items[4999] = metrics.Item{ImageID: items[4999].ImageID, Prediction: "the letter K.", References: []string{"letter K", "a big letter K."}}
+	items[5000].Prediction, items[5000].References = "", []string{" ", "The dog"}
+	items[5001].Prediction = "The letter"
 	references, predictions := files(t, items, domains)
 	got, err := run(t, evaluate.Config{}, "", references, predictions, "")
 	if err != nil {

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -8,6 +9,8 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -82,7 +85,24 @@ func (s sample) of(items []metrics.Item, tokens []metrics.Tokens, c Spice) (out 
 		}
 		out = append(out, spice.Item{ID: it.ImageID, Prediction: tokens[i].Prediction, References: tokens[i].References})
 	}
+	slices.SortStableFunc(out, func(a, b spice.Item) int { return byNumber(a.ID, b.ID) })
 	return out
+}
+
+// byNumber orders ids as pycocoevalcap's spice.py orders pictures: numbers by their
+// values, and names after them.
+func byNumber(a, b string) int {
+	m, errA := strconv.ParseInt(a, 10, 64)
+	n, errB := strconv.ParseInt(b, 10, 64)
+	switch {
+	case errA == nil && errB == nil:
+		return cmp.Compare(m, n)
+	case errA == nil:
+		return -1
+	case errB == nil:
+		return 1
+	}
+	return strings.Compare(a, b)
 }
 
 // Spice says how SPICE is computed. The zero value leaves it out.
