@@ -49,12 +49,13 @@ type Config struct {
 	// 2000 and another 1000 for each thread, as far as half the machine's memory
 	// goes.
 	Heap int
-	// Chunk is how many pictures a process is given; 0 for 500.
+	// Chunk is how many pictures a process is given; 0 for 5000, which is all of
+	// COCO's test split: see the package comment.
 	Chunk int
 	// MaxWords is where captions are cut; 0 for 80.
 	MaxWords int
 	// Patience multiplies the time that a process may take, which is two minutes
-	// and some ten times of what its captions take on a usual machine; 0 for 1.
+	// and seven times what its captions take of a usual core; 0 for 1.
 	Patience float64
 }
 

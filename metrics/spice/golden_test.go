@@ -66,7 +66,8 @@ func find(tb testing.TB, c spice.Config) spice.Scorer {
 }
 
 // TestAsTheJar runs the jar, in two processes and with a cache, and expects what
-// it gave in one without, to the last bit.
+// it gave in one without, to the last bit. The golden pictures have no word with
+// two synonyms; see the package comment.
 func TestAsTheJar(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the jar takes half a minute")

@@ -30,7 +30,7 @@ func (c Config) chunk() int {
 	if c.Chunk > 0 {
 		return c.Chunk
 	}
-	return 500
+	return 5000
 }
 
 func (c Config) maxWords() int {
