@@ -42,7 +42,7 @@
 //   - The time that the parser takes rises with the third power of a sentence's
 //     length, and its memory with the second: 180 words took four minutes and
 //     6 GB. So a caption is cut after Config.MaxWords words, 80 unless set, and
-//     Scores.Cut says so. COCO's captions have 50 at most, and nothing else is
+//     Scores.Cut says so. COCO's captions have 59 at most, and nothing else is
 //     ever changed. A model that repeats itself without end is the usual cause.
 //   - Every process has a limit of time that goes by what it is given, and is
 //     ended by it, by the context's end, and on Linux by the end of this
