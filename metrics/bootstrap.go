@@ -33,10 +33,16 @@ func (b Bootstrap) Add(to *Resamples, id string, one Statistics) {
 	if *to == nil {
 		*to = make(Resamples, b.Resamples)
 	}
-	random := rand.New(rand.NewPCG(uint64(b.Seed), hashOf(id)))
+	random := Random(b.Seed, id)
 	for i := range *to {
 		(*to)[i].MergeTimes(one, poisson(random.Float64()))
 	}
+}
+
+// Random draws for a picture, by a seed and the picture's id alone: the same wherever
+// and in whatever order it is drawn for.
+func Random(seed int64, id string) *rand.Rand {
+	return rand.New(rand.NewPCG(uint64(seed), hashOf(id)))
 }
 
 func hashOf(id string) uint64 {

@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"hash/fnv"
-	"io"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strconv"
@@ -69,11 +66,7 @@ func (s *sample) cut(n int) {
 }
 
 // number is a picture's.
-func (c Spice) number(id string) uint64 {
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, id) // never fails
-	return rand.New(rand.NewPCG(uint64(c.Seed), h.Sum64())).Uint64()
-}
+func (c Spice) number(id string) uint64 { return metrics.Random(c.Seed, id).Uint64() }
 
 // of picks the items that are in the sample, with their tokens, as SPICE takes them.
 func (s sample) of(items []metrics.Item, tokens []metrics.Tokens, c Spice) (out []spice.Item) {
